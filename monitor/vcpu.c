@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#include "monitor/vcpu.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* SDM 3A Table 9-1: real-mode segments with 64 KiB limits. */
+static const struct segment reset_data = {
+    .base = 0, .limit = 0xffff, .attr = SEG_P | SEG_S | 3};
+
+void vcpu_reset(struct vcpu *vcpu)
+{
+    struct vcpu keep = *vcpu;
+    struct segment cs = {.selector = 0xf000,
+                         .base = 0xffff0000,
+                         .limit = 0xffff,
+                         .attr = SEG_P | SEG_S | SEG_CODE | 3};
+
+    memset(vcpu, 0, sizeof(*vcpu));
+    vcpu->stop = keep.stop;
+    vcpu->stats = keep.stats;
+    vcpu->vm = keep.vm;
+    vcpu->bt = keep.bt;
+    vcpu->retired = keep.retired;
+    vcpu->a20 = true;
+
+    vcpu->eflags = FLAG_ONE;
+    vcpu->eip = 0xfff0;
+    vcpu->cr0 = CR0_CD | CR0_NW | CR0_ET;
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        vcpu_set_seg(vcpu, i, &reset_data);
+    vcpu_set_seg(vcpu, SEG_CS, &cs);
+    vcpu->ldtr = (struct segment){.limit = 0xffff, .attr = SEG_P | 2};
+    vcpu->tr = (struct segment){.limit = 0xffff, .attr = SEG_P | 11};
+    vcpu->gdtr.limit = 0xffff;
+    vcpu->idtr.limit = 0xffff;
+    vcpu->dr[6] = 0xffff0ff0;
+    vcpu->dr[7] = 0x400;
+    vcpu->pat = 0x0007040600070406ull;
+    vcpu->misc_enable = 1;
+    /* FCW 037Fh after FNINIT is 037Fh, after reset 0040h; MXCSR 1F80h. */
+    vcpu->fpu[0] = 0x40;
+    vcpu->fpu[24] = 0x80;
+    vcpu->fpu[25] = 0x1f;
+}
+
+bool vcpu_fault(struct vcpu *vcpu, unsigned vector)
+{
+    vcpu->exc = (struct exc){.kind = EXC_KIND_FAULT,
+                             .vector = (uint8_t)vector,
+                             .return_eip = vcpu->eip};
+    return false;
+}
+
+bool vcpu_fault_error(struct vcpu *vcpu, unsigned vector, uint32_t error)
+{
+    vcpu_fault(vcpu, vector);
+    vcpu->exc.has_error = true;
+    vcpu->exc.error = error;
+    return false;
+}
+
+bool vcpu_page_fault(struct vcpu *vcpu, gva_t cr2, uint32_t error)
+{
+    vcpu_fault_error(vcpu, EXC_PF, error);
+    vcpu->exc.cr2 = cr2;
+    return false;
+}
+
+void vcpu_stop(struct vcpu *vcpu, enum stop_reason reason, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (vcpu->stop->reason == STOP_NONE) {
+        vcpu->stop->reason = reason;
+        va_start(ap, fmt);
+        vsnprintf(vcpu->stop->text, sizeof(vcpu->stop->text), fmt, ap);
+        va_end(ap);
+    }
+    vcpu->kick = 1;
+}
+
+void vcpu_dump(const struct vcpu *vcpu, void *stream)
+{
+    static const char *const seg_names[SEG_COUNT] = {"ES", "CS", "SS",
+                                                     "DS", "FS", "GS"};
+    const uint32_t *r = vcpu->regs;
+    FILE *out = stream;
+
+    fprintf(out, "EAX=%08x EBX=%08x ECX=%08x EDX=%08x\n", r[REG_EAX],
+            r[REG_EBX], r[REG_ECX], r[REG_EDX]);
+    fprintf(out, "ESI=%08x EDI=%08x EBP=%08x ESP=%08x\n", r[REG_ESI],
+            r[REG_EDI], r[REG_EBP], r[REG_ESP]);
+    fprintf(out, "EIP=%08x EFL=%08x CPL=%u A20=%d HLT=0\n", vcpu->eip,
+            vcpu_eflags(vcpu), vcpu->cpl, vcpu->a20);
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        fprintf(out, "%s =%04x %08x %08x %08x\n", seg_names[i],
+                vcpu->seg[i].selector, vcpu->seg[i].base, vcpu->seg[i].limit,
+                vcpu->seg[i].attr);
+    fprintf(out, "LDT=%04x %08x %08x\nTR =%04x %08x %08x\n",
+            vcpu->ldtr.selector, vcpu->ldtr.base, vcpu->ldtr.limit,
+            vcpu->tr.selector, vcpu->tr.base, vcpu->tr.limit);
+    fprintf(out, "GDT=     %08x %08x\nIDT=     %08x %08x\n", vcpu->gdtr.base,
+            vcpu->gdtr.limit, vcpu->idtr.base, vcpu->idtr.limit);
+    fprintf(out, "CR0=%08x CR2=%08x CR3=%08x CR4=%08x EFER=%016llx\n",
+            vcpu->cr0, vcpu->cr2, vcpu->cr3, vcpu->cr4,
+            (unsigned long long)vcpu->efer);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHADOW_MMU_MMU_H
+#define SHADOW_MMU_MMU_H
+
+/*
+ * PURPOSE: the shadow MMU: windows whose host mappings are the shadow page
+ * table, filled on hidden faults from the guest's tables and kept coherent by
+ * traces.
+ *
+ * A window is 4 GiB of host addresses, 4 GiB aligned, with nothing mapped but
+ * what the guest's tables allow: linear address x of the guest is host address
+ * window + x. The kernel window holds pages of CPL 0-2 rights that are
+ * supervisor pages (U=0); a user window per address space holds U=1 pages with
+ * CPL 3 rights. With CR0.PG=0 the kernel window is the flat map of RAM, used by
+ * every CPL. MMIO and ROM-for-writing are never mapped.
+ *
+ * Invariants (spt_verify checks them):
+ *   - a mapped window page grants no more than the guest's tables granted when
+ *     they were last required to be looked at (SDM 3A 4.10 TLB rules);
+ *   - every mapping of a frame is in the reverse map;
+ *   - a frame with FRAME_TABLE or FRAME_CODE is writable in no window;
+ *   - the VMAs in use stay below the budget.
+ *
+ * Threading: the vcpu's thread only; mmu_fault() also from its SIGSEGV
+ * handler while a CCF runs (never while other monitor code does).
+ */
+#include "monitor/vcpu.h"
+
+struct mmu;
+struct gmem;
+
+/* Upcalls to the rest of the monitor. */
+struct mmu_host {
+    void *opaque;
+    /* The mapping of a window page that holds translated code changed or went:
+     * lookups and chains by that linear page are stale. */
+    void (*code_unmapped)(void *opaque, gva_t page);
+    /* Every user-space lookup is stale (address space switched). */
+    void (*user_switched)(void *opaque);
+};
+
+MUST_CHECK int mmu_create(struct mmu **out, struct gmem *gmem,
+                          struct vcpu *vcpu, const struct mmu_host *host);
+void mmu_destroy(struct mmu *mmu);
+
+/* Host base address of the window that the vcpu's CPL and CR3 run on now. */
+uint64_t mmu_window_base(struct mmu *mmu);
+
+enum mmu_result {
+    MMU_RETRY,   /* mapped: run the access again */
+    MMU_EMULATE, /* RAM access that must not be mapped: a traced frame, MMIO,
+                  * ROM, a straddle: the interpreter runs the instruction */
+    MMU_SOFT,    /* as EMULATE, and the site will keep faulting: supervisor
+                  * code touching a user page, or a WP=0 store */
+    MMU_TRUE     /* the guest's own #PF: vcpu->exc is filled */
+};
+
+/* A host fault at guest linear address gva while CPL code ran. Walks the
+ * guest's tables, sets A (and D for a store), fills the window. */
+enum mmu_result mmu_fault(struct mmu *mmu, gva_t gva, bool write);
+
+/* Walk for an instruction fetch at CPL; the frame, or MMU_TRUE with vcpu->exc
+ * filled. MMU_EMULATE: the code is not in RAM or ROM. Sets A. Both pages of an
+ * instruction that straddles are asked for by two calls. */
+enum mmu_result mmu_fetch(struct mmu *mmu, gva_t gva, gfn_t *gfn);
+
+/* The guest changed what translations depend on. */
+void mmu_load_cr3(struct mmu *mmu); /* after vcpu->cr3 (and pdpte) changed */
+void mmu_invlpg(struct mmu *mmu, gva_t gva);
+void mmu_flush(struct mmu *mmu); /* CR0/CR4/EFER paging bits changed */
+
+/* A store by the interpreter or a device to a frame with flags. */
+void mmu_ram_stored(struct mmu *mmu, gpa_t gpa, unsigned len);
+
+/* Set or release the write trace on a frame that holds translated code. */
+void mmu_trace_code(struct mmu *mmu, gfn_t gfn, bool on);
+
+/* NULL when every invariant holds, else a static string that names the broken
+ * one. Walks all windows: slow. */
+const char *spt_verify(struct mmu *mmu);
+
+#endif /* SHADOW_MMU_MMU_H */
