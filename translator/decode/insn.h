@@ -59,19 +59,33 @@ enum operand_kind {
     OPERAND_FAR  /* ptr16:16/32: selector in imm2, offset in imm */
 };
 
-/* For OPERAND_REG of size 1, index 4-7 are AH CH DH BH as encoded. */
+/*
+ * For OPERAND_REG of size 1, index 4-7 are AH CH DH BH as encoded. Operands
+ * that the opcode implies but assembly writes (the AL of IN, the 1 or CL of a
+ * shift) stand in their written place and are not hidden. The size of an
+ * immediate is that of the value it is extended to (ADD r32, imm8: 4).
+ * LEA, INVLPG, NOP and the prefetches neither read nor write their OPERAND_MEM.
+ */
 struct insn_operand {
     uint8_t kind; /* enum operand_kind */
     uint8_t index;
     uint8_t size; /* bytes: 1 2 4 6 8 10 16; large areas (FXSAVE): 0 */
     bool read;
     bool written;
-    bool hidden; /* implied by the opcode, not encoded */
+    bool hidden; /* not written in assembly: the EAX of MUL, the ESP of PUSH */
 };
 
 #define INSN_NO_REG 0xff
 
-/* Effective address: base + index * scale + disp, wrapped to address_size. */
+/*
+ * Effective address: base + index * scale + disp, wrapped to address_size.
+ *
+ * String forms: the DS:eSI side (overrides applied) of MOVS, CMPS, LODS and
+ * OUTS; the ES:eDI side of STOS, SCAS and INS. The ES:eDI side of MOVS and CMPS
+ * is implied: it is neither here nor an operand. XLAT: base is eBX, the handler
+ * adds AL. MASKMOVQ, MASKMOVDQU: base is eDI. The stack operand of PUSH, POP,
+ * CALL and kin is not one.
+ */
 struct insn_mem {
     uint8_t seg;   /* enum seg, overrides applied */
     uint8_t base;  /* register index or INSN_NO_REG */
@@ -80,6 +94,7 @@ struct insn_mem {
     int32_t disp;
 };
 
+/* MOVS, LODS, STOS, INS and OUTS test no flag: either prefix is REP_REPE. */
 enum insn_rep { REP_NONE, REP_REPE, REP_REPNE };
 
 struct insn {
@@ -87,7 +102,8 @@ struct insn {
     uint8_t len;           /* bytes, prefixes included */
     uint8_t operand_size;  /* effective: 2 or 4 */
     uint8_t address_size;  /* effective: 2 or 4 */
-    uint8_t operand_count; /* the explicit ones come first, then the hidden */
+    uint8_t operand_count; /* the written ones come first, then the hidden:
+                            * registers only, as many as there is room for */
     uint8_t rep;           /* enum insn_rep; only for string instructions */
     bool lock;
     bool seg_override;
@@ -115,7 +131,9 @@ struct insn {
     uint16_t imm2;          /* ENTER's second, far selector */
     uint32_t flags_read;    /* EFLAGS bits tested */
     uint32_t flags_written; /* EFLAGS bits set, cleared, or left undefined */
-    uint32_t flags_undefined;
+    uint32_t flags_undefined; /* of those: undefined for some operand values */
+    uint32_t flags_kept;      /* of those: kept by some operand values (a shift
+                               * count of 0, REP with a count of 0) */
     struct insn_operand operand[INSN_MAX_OPERANDS];
 };
 
