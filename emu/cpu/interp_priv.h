@@ -20,15 +20,27 @@ enum step {
     STEP_STOP   /* vcpu->stop is set; eip stays */
 };
 
-struct tlb;          /* tlb.c */
+struct tlb;          /* tlb.h */
 struct decode_cache; /* interp.c */
+
+/* The page that instructions come from: a one-entry TLB in front of the TLB.
+ * Whatever drops TLB entries sets tag to FETCH_NONE. */
+struct fetch_page {
+    uint32_t tag; /* linear address of the page | 1 if CPL is 3 */
+    const uint8_t *hva;
+};
+
+#define FETCH_NONE 0xffffffffu
 
 struct interp {
     struct vcpu *vcpu;
     struct interp_host host;
     struct tlb *tlb;
     struct decode_cache *decoded;
-    uint32_t next_eip; /* offset in CS; wrapped to 16 bits in 16-bit code */
+    struct fetch_page fetch;
+    uint32_t next_eip;  /* offset in CS; wrapped to 16 bits in 16-bit code */
+    uint32_t watch[5];  /* DR0-3, DR7 that the TLB was filled under */
+    uint32_t watch_hit; /* DR6 bits of data breakpoints met, for the trap */
     uint64_t op_count[OP_COUNT];
 };
 
@@ -39,5 +51,43 @@ typedef enum step interp_fn(struct interp *interp, const struct insn *in);
     interp_fn interp_##handler;
 #include "translator/decode/insn_ops.def"
 #undef OP
+
+/* OP_INVALID, and every form that its handler does not accept. */
+interp_fn interp_ud;
+
+/* Forms that share a mnemonic with an integer instruction. The integer handler
+ * (move.c, stack.c, control.c, string.c) passes them on; the files that know
+ * segments, control registers and SSE define them. */
+interp_fn interp_mov_seg;   /* MOV with a segment register */
+interp_fn interp_mov_cr;    /* MOV with a control register */
+interp_fn interp_mov_dr;    /* MOV with a debug register */
+interp_fn interp_push_seg;  /* PUSH Sreg */
+interp_fn interp_pop_seg;   /* POP Sreg */
+interp_fn interp_call_far;  /* CALL ptr16:32, CALL m16:32 */
+interp_fn interp_jmp_far;   /* JMP ptr16:32, JMP m16:32 */
+interp_fn interp_ret_far;   /* RETF, RETF imm16 */
+interp_fn interp_movsd_sse; /* MOVSD with an XMM register */
+interp_fn interp_cmpsd_sse; /* CMPSD with an XMM register */
+
+/* Record a fault for the instruction at eip, as a handler's result. */
+static inline enum step step_fault(struct interp *interp, unsigned vector)
+{
+    vcpu_fault(interp->vcpu, vector);
+    return STEP_FAULT;
+}
+
+/* #GP, #SS, #NP, #TS with an error code. */
+static inline enum step step_fault_error(struct interp *interp, unsigned vector,
+                                         uint32_t error)
+{
+    vcpu_fault_error(interp->vcpu, vector, error);
+    return STEP_FAULT;
+}
+
+/* True when the engine should be left at the next boundary. */
+static inline bool interp_is_kicked(const struct vcpu *vcpu)
+{
+    return UNLIKELY(vcpu->kick | (vcpu->irq_line & vcpu->if_flag));
+}
 
 #endif /* EMU_CPU_INTERP_PRIV_H */
