@@ -14,6 +14,9 @@
  * CPL 3 rights. With CR0.PG=0 the kernel window is the flat map of RAM, used by
  * every CPL. MMIO and ROM-for-writing are never mapped.
  *
+ * To the guest a window is a TLB: what was derived from a table entry may
+ * outlive a change of that entry until the guest executes what flushes it.
+ *
  * Invariants (spt_verify checks them):
  *   - a mapped window page grants no more than the guest's tables granted when
  *     they were last required to be looked at (SDM 3A 4.10 TLB rules);
@@ -22,7 +25,8 @@
  *   - the VMAs in use stay below the budget.
  *
  * Threading: the vcpu's thread only; mmu_fault() also from its SIGSEGV
- * handler while a CCF runs (never while other monitor code does).
+ * handler while a CCF runs (never while other monitor code does, so that it
+ * may call malloc).
  */
 #include "monitor/vcpu.h"
 
@@ -32,11 +36,18 @@ struct gmem;
 /* Upcalls to the rest of the monitor. */
 struct mmu_host {
     void *opaque;
-    /* The mapping of a window page that holds translated code changed or went:
-     * lookups and chains by that linear page are stale. */
+    /* The translation of a linear page that mmu_fetch() was asked for, in the
+     * kernel window or the current user window, changed or went: lookups and
+     * chains by that page are stale. May be called from within every mmu_
+     * function. */
     void (*code_unmapped)(void *opaque, gva_t page);
     /* Every user-space lookup is stale (address space switched). */
     void (*user_switched)(void *opaque);
+    /* Bytes of a frame with FRAME_CODE were stored to (the store is done). The
+     * cache drops what it made from them; mmu_trace_code(gfn, false) when
+     * nothing is left. */
+    void (*code_written)(void *opaque, gfn_t gfn, unsigned offset,
+                         unsigned len);
 };
 
 MUST_CHECK int mmu_create(struct mmu **out, struct gmem *gmem,
@@ -67,7 +78,7 @@ enum mmu_result mmu_fetch(struct mmu *mmu, gva_t gva, gfn_t *gfn);
 /* The guest changed what translations depend on. */
 void mmu_load_cr3(struct mmu *mmu); /* after vcpu->cr3 (and pdpte) changed */
 void mmu_invlpg(struct mmu *mmu, gva_t gva);
-void mmu_flush(struct mmu *mmu); /* CR0/CR4/EFER paging bits changed */
+void mmu_flush(struct mmu *mmu); /* CR0/CR4/EFER paging bits, A20 changed */
 
 /* A store by the interpreter or a device to a frame with flags. */
 void mmu_ram_stored(struct mmu *mmu, gpa_t gpa, unsigned len);
@@ -75,8 +86,15 @@ void mmu_ram_stored(struct mmu *mmu, gpa_t gpa, unsigned len);
 /* Set or release the write trace on a frame that holds translated code. */
 void mmu_trace_code(struct mmu *mmu, gfn_t gfn, bool on);
 
+/* Keep at most vmas host mappings and user_windows (1..32) user windows. */
+void mmu_set_budget(struct mmu *mmu, unsigned vmas, unsigned user_windows);
+
 /* NULL when every invariant holds, else a static string that names the broken
- * one. Walks all windows: slow. */
+ * one. Walks all windows: slow. The second form is for a caller that has just
+ * called mmu_flush(): nothing may be stale in the current windows. The third
+ * compares the windows with /proc/self/maps. */
 const char *spt_verify(struct mmu *mmu);
+const char *spt_verify_flushed(struct mmu *mmu);
+const char *spt_verify_host(struct mmu *mmu);
 
 #endif /* SHADOW_MMU_MMU_H */
