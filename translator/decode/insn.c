@@ -295,11 +295,10 @@ static void set_prefixes(struct insn *in, const struct decoding *d)
 
     if (repeat == 0)
         return;
-    if (zydis->attributes &
-        (ZYDIS_ATTRIB_ACCEPTS_REPE | ZYDIS_ATTRIB_ACCEPTS_REPNE))
-        in->rep = repeat == 0xf2 ? REP_REPNE : REP_REPE;
-    else if (zydis->attributes & ZYDIS_ATTRIB_ACCEPTS_REP)
+    if (zydis->attributes & ZYDIS_ATTRIB_ACCEPTS_REP)
         in->rep = REP_REPE;
+    else if (zydis->attributes & ZYDIS_ATTRIB_ACCEPTS_REPE)
+        in->rep = repeat == 0xf2 ? REP_REPNE : REP_REPE;
 }
 
 static void set_condition(struct insn *in)
