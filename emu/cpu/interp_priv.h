@@ -55,19 +55,10 @@ typedef enum step interp_fn(struct interp *interp, const struct insn *in);
 /* OP_INVALID, and every form that its handler does not accept. */
 interp_fn interp_ud;
 
-/* Forms that share a mnemonic with an integer instruction. The integer handler
- * (move.c, stack.c, control.c, string.c) passes them on; the files that know
- * segments, control registers and SSE define them. */
-interp_fn interp_mov_seg;   /* MOV with a segment register */
-interp_fn interp_mov_cr;    /* MOV with a control register */
-interp_fn interp_mov_dr;    /* MOV with a debug register */
-interp_fn interp_push_seg;  /* PUSH Sreg */
-interp_fn interp_pop_seg;   /* POP Sreg */
-interp_fn interp_call_far;  /* CALL ptr16:32, CALL m16:32 */
-interp_fn interp_jmp_far;   /* JMP ptr16:32, JMP m16:32 */
-interp_fn interp_ret_far;   /* RETF, RETF imm16 */
-interp_fn interp_movsd_sse; /* MOVSD with an XMM register */
-interp_fn interp_cmpsd_sse; /* CMPSD with an XMM register */
+/* PUSH and POP of a segment register share their mnemonic with the general
+ * forms: stack.c passes them on to the file that knows segments. */
+interp_fn interp_push_seg;
+interp_fn interp_pop_seg;
 
 /* Record a fault for the instruction at eip, as a handler's result. */
 static inline enum step step_fault(struct interp *interp, unsigned vector)

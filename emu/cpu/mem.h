@@ -33,6 +33,12 @@ MUST_CHECK bool mem_write_uint(struct interp *interp, enum seg seg,
 MUST_CHECK bool mem_probe_write(struct interp *interp, enum seg seg,
                                 uint32_t offset, unsigned size);
 
+/* For block operations: how many of the len bytes at offset can be accessed
+ * directly at *hva, as if by len one-byte accesses that neither fault nor have
+ * any effect beyond RAM. 0 when only the general functions know. */
+unsigned mem_plain_run(struct interp *interp, enum seg seg, uint32_t offset,
+                       bool write, unsigned len, uint8_t **hva);
+
 /* Implicit supervisor accesses by linear address. */
 MUST_CHECK bool sys_read(struct interp *interp, gva_t gva, void *data,
                          unsigned size);
@@ -49,6 +55,11 @@ MUST_CHECK bool mem_fetch(struct interp *interp, gip_t gip, uint8_t *bytes,
 uint64_t phys_read(struct interp *interp, gpa_t gpa, unsigned size);
 void phys_write(struct interp *interp, gpa_t gpa, unsigned size,
                 uint64_t value);
+
+/* Replace the 4 or 8 aligned bytes at gpa with value if they are expected, in
+ * one locked step. False: they are not. Outside RAM nothing is stored. */
+MUST_CHECK bool phys_cmpxchg(struct interp *interp, gpa_t gpa, unsigned size,
+                             uint64_t expected, uint64_t value);
 
 /* Translate without side effects (no A/D, no fault): for debuggers.
  * False when no translation exists. */

@@ -46,6 +46,9 @@ static inline unsigned tlb_kind(const struct vcpu *vcpu, enum access access,
     return BIT((unsigned)access * 2 + user);
 }
 
+/* The FRAME_* byte of the frame at gpa; never NULL. */
+const uint8_t *tlb_frame_flags(const struct interp *interp, gpa_t gpa);
+
 /* Walk and install: NULL with #PF recorded. Called by tlb_lookup(). */
 struct tlb_entry *tlb_fill(struct interp *interp, gva_t gva, enum access access,
                            bool user);
