@@ -21,9 +21,8 @@
  * are kept in the regions and compared at every flush (mmu.c).
  */
 
-#define PATIENCE_FIRST 64u
-#define PATIENCE_MAX   65536u
-#define NO_USER        0u
+#define PATIENCE_MAX 65536u
+#define NO_USER      0u
 
 static uint32_t user_id(const struct window *window, uint32_t index)
 {
@@ -87,7 +86,7 @@ static struct leaf *leaf_create(struct mmu *mmu, gfn_t gfn)
         return NULL;
     leaf->gfn = gfn;
     leaf->low = entry_count(mmu);
-    leaf->patience = PATIENCE_FIRST;
+    leaf->patience = mmu->limits.patience;
     memcpy(leaf->snap64, leaf_hva(mmu, leaf), PAGE_SIZE);
     mmu->leaf[gfn] = leaf;
     return leaf;

@@ -17,6 +17,10 @@
 
 #define ROOM 16u /* VMAs that one fault may add, generously */
 
+/* A trace costs about as much to set and to lose as this many comparisons of a
+ * leaf with its snapshot. */
+#define PATIENCE 64u
+
 static uint32_t role_of(const struct vcpu *vcpu)
 {
     uint32_t role = vcpu->a20 ? ROLE_A20 : 0;
@@ -49,8 +53,9 @@ int mmu_create(struct mmu **out, struct gmem *gmem, struct vcpu *vcpu,
     mmu->role = role_of(vcpu);
     mmu->wp_seen = (vcpu->cr0 & CR0_WP) != 0;
     mmu->map_version = gmem_version(gmem);
-    mmu->vma_budget = window_vma_budget();
-    mmu->user_windows = USER_WINDOWS;
+    mmu->limits = (struct mmu_limits){.vmas = window_vma_budget(),
+                                      .user_windows = USER_WINDOWS,
+                                      .patience = PATIENCE};
     for (uint32_t i = 0; i < WINDOW_COUNT; i++) {
         mmu->window[i].index = i;
         mmu->window[i].user = i != 0;
@@ -115,7 +120,7 @@ void mmu_sync_role(struct mmu *mmu)
 
 static struct window *find_window(struct mmu *mmu, uint32_t key)
 {
-    for (uint32_t i = 1; i <= mmu->user_windows; i++) {
+    for (uint32_t i = 1; i <= mmu->limits.user_windows; i++) {
         struct window *window = &mmu->window[i];
         if (window->in_use && window->key == key)
             return window;
@@ -139,7 +144,7 @@ static struct window *oldest(struct mmu *mmu, const struct window *keep)
 
 void mmu_make_room(struct mmu *mmu, const struct window *keep)
 {
-    while (mmu->vmas != 0 && mmu->vmas + ROOM > mmu->vma_budget) {
+    while (mmu->vmas != 0 && mmu->vmas + ROOM > mmu->limits.vmas) {
         struct window *window = oldest(mmu, keep);
         stat_inc(mmu->vcpu->stats, STAT_WINDOW_EVICTIONS);
         if (window != NULL) {
@@ -161,7 +166,7 @@ void mmu_make_room(struct mmu *mmu, const struct window *keep)
 static struct window *take_window(struct mmu *mmu)
 {
     struct window *found = NULL;
-    for (uint32_t i = 1; i <= mmu->user_windows; i++) {
+    for (uint32_t i = 1; i <= mmu->limits.user_windows; i++) {
         struct window *window = &mmu->window[i];
         if (!window->in_use)
             return window;
@@ -193,15 +198,16 @@ uint64_t mmu_window_base(struct mmu *mmu)
     return kernel_window(mmu)->base;
 }
 
-void mmu_set_budget(struct mmu *mmu, unsigned vmas, unsigned user_windows)
+void mmu_get_limits(const struct mmu *mmu, struct mmu_limits *limits)
 {
-    ASSERT(user_windows >= 1 && user_windows <= USER_WINDOWS);
-    mmu->vma_budget = vmas;
-    mmu->user_windows = user_windows;
-    for (uint32_t i = user_windows + 1; i < WINDOW_COUNT; i++)
-        forget_user_window(mmu, &mmu->window[i]);
-    mmu->host.user_switched(mmu->host.opaque);
-    mmu_make_room(mmu, kernel_window(mmu));
+    *limits = mmu->limits;
+}
+
+void mmu_set_limits(struct mmu *mmu, const struct mmu_limits *limits)
+{
+    ASSERT(limits->user_windows >= 1 && limits->user_windows <= USER_WINDOWS);
+    mmu->limits = *limits;
+    drop_all(mmu);
 }
 
 /* ---- flushes ---- */

@@ -86,8 +86,15 @@ void mmu_ram_stored(struct mmu *mmu, gpa_t gpa, unsigned len);
 /* Set or release the write trace on a frame that holds translated code. */
 void mmu_trace_code(struct mmu *mmu, gfn_t gfn, bool on);
 
-/* Keep at most vmas host mappings and user_windows (1..32) user windows. */
-void mmu_set_budget(struct mmu *mmu, unsigned vmas, unsigned user_windows);
+/* What the MMU may use, and when a leaf table gets a trace. The defaults are
+ * the host's limit less a reserve, 32, and a measured figure. */
+struct mmu_limits {
+    unsigned vmas;         /* host mappings in all windows */
+    unsigned user_windows; /* 1 to 32 */
+    unsigned patience;     /* flushes that find a leaf table unchanged */
+};
+void mmu_get_limits(const struct mmu *mmu, struct mmu_limits *limits);
+void mmu_set_limits(struct mmu *mmu, const struct mmu_limits *limits);
 
 /* NULL when every invariant holds, else a static string that names the broken
  * one. Walks all windows: slow. The second form is for a caller that has just

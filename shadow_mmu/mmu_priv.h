@@ -123,8 +123,7 @@ struct mmu {
     struct window *current_user; /* NULL: none made for this CR3 yet */
     uint64_t area;               /* host address of the claim page */
     unsigned vmas;
-    unsigned vma_budget;
-    unsigned user_windows;
+    struct mmu_limits limits;
     struct window window[WINDOW_COUNT];
 };
 

@@ -17,7 +17,7 @@
 
 #define POOL_FIRST 0x200u /* frames that are tables (and data) */
 #define POOL_COUNT 8u
-#define STEPS      3000u
+#define STEPS      6000u
 
 static struct model *model;
 static uint64_t random_state;
@@ -46,6 +46,11 @@ static gfn_t pool_frame(void)
     return POOL_FIRST + random_below(POOL_COUNT);
 }
 
+static bool is_pool(gfn_t gfn)
+{
+    return gfn >= POOL_FIRST && gfn < POOL_FIRST + POOL_COUNT;
+}
+
 /* Few enough indices that accesses meet entries. */
 static uint32_t pick_index(void)
 {
@@ -61,8 +66,14 @@ static uint32_t pick_region(void)
     return some[random_below(ARRAY_COUNT(some))] * (is_pae() ? 2 : 1);
 }
 
+/* Addresses that were good for something come again. */
+static gva_t remembered[16];
+
 static gva_t pick_gva(void)
 {
+    gva_t again = remembered[random_below(16)];
+    if (again != 0 && chance(60))
+        return again;
     uint32_t page = pick_region() * (is_pae() ? 512 : 1024) + pick_index();
     return page << PAGE_SHIFT | (random_below(1024) * 4);
 }
@@ -70,9 +81,10 @@ static gva_t pick_gva(void)
 static uint64_t pick_flags(void)
 {
     uint64_t flags = 0;
+    bool user = chance(60);
     flags |= chance(95) ? 1 : 0;
     flags |= chance(80) ? 2 : 0;
-    flags |= chance(60) ? 4 : 0;
+    flags |= user ? 4 : 0;
     flags |= chance(70) ? 0x20 : 0;
     flags |= chance(60) ? 0x40 : 0;
     flags |= chance(20) ? 0x100 : 0;
@@ -121,6 +133,24 @@ static void change_directory(void)
     store_entry(pool_frame(), pick_region() & (is_pae() ? 511 : 1023), value);
 }
 
+/* Give the current root tables and the current regions pages: scripts that
+ * only destroy end in true faults everywhere. */
+static void plant(void)
+{
+    const struct vcpu *vcpu = &model->vcpu;
+    uint32_t region = pick_region();
+    uint64_t user = chance(50) ? 4 : 0, write = chance(80) ? 2 : 0;
+    gfn_t table = pool_frame();
+    gpa_t root = is_pae() ? vcpu->pdpte[region >> 9] : vcpu->cr3;
+    store_entry(root >> PAGE_SHIFT, region & (is_pae() ? 511 : 1023),
+                table << PAGE_SHIFT | 3 | user);
+    uint32_t index = pick_index() & ~3u;
+    for (uint32_t i = 0; i < 8 && index + i < 512; i++)
+        store_entry(table, index + i,
+                    (0x400 + random_below(2) * 8 + i) << PAGE_SHIFT | 0x21 |
+                        user | write);
+}
+
 static void load_cr3(void)
 {
     struct vcpu *vcpu = &model->vcpu;
@@ -132,8 +162,9 @@ static void load_cr3(void)
     }
     mmu_load_cr3(model->mmu);
     /* Fresh now, if there are no global pages. */
-    if (!(vcpu->cr4 & CR4_PGE))
-        fresh = true;
+    fresh = fresh || !(vcpu->cr4 & CR4_PGE);
+    for (unsigned i = 0; i < 4; i++)
+        plant();
 }
 
 static void change_mode(void)
@@ -149,8 +180,11 @@ static void change_mode(void)
     }
     if (chance(50))
         vcpu->cr0 |= CR0_PG;
-    if (pae != (vcpu->cr4 & CR4_PAE))
+    if (pae != (vcpu->cr4 & CR4_PAE)) {
         vcpu->cr3 &= ~PAGE_MASK;
+        for (unsigned i = 0; i < 4; i++)
+            vcpu->pdpte[i] = pool_frame() << PAGE_SHIFT | 1;
+    }
     model->wp_seen |= (vcpu->cr0 & CR0_WP) != 0;
     mmu_flush(model->mmu);
     fresh = true;
@@ -187,18 +221,13 @@ static void check_marks(const struct expectation *e, uint32_t marks)
         ck_assert_uint_eq(model_word(model, e->leaf) & marks, marks);
 }
 
-/* Whether the last entry lies in the frame itself, so that a store of the test
- * may hit it. */
-static bool is_pool(gfn_t gfn)
-{
-    return gfn >= POOL_FIRST && gfn < POOL_FIRST + POOL_COUNT;
-}
-
 static void read_window(gva_t gva)
 {
     struct expectation e = model_expect(model, gva, false, false);
     uint32_t value = 0;
     enum outcome got = model_read(model, gva, &value);
+    if (got == DONE)
+        remembered[random_below(16)] = gva;
     if (!fresh)
         return;
     check_outcome(gva, &e, got);
@@ -213,6 +242,8 @@ static void write_window(gva_t gva)
 {
     struct expectation e = model_expect(model, gva, true, false);
     uint32_t value = random_below(UINT32_MAX);
+    if (is_pool(e.gfn))
+        value = (uint32_t)(pick_target() << PAGE_SHIFT | pick_flags());
     gpa_t gpa = (e.gfn << PAGE_SHIFT) + (gva & 0xffc);
     enum outcome got = model_write(model, gva, value);
     bool exact = fresh;
@@ -303,10 +334,14 @@ static void trace_code(void)
 static void step(void)
 {
     uint32_t what = random_below(1000);
-    if (what < 120)
+    if (what < 40)
         change_leaf_entries();
-    else if (what < 160)
+    else if (what < 60)
         change_directory();
+    else if (what < 140)
+        plant();
+    else if (what < 160)
+        flush();
     else if (what < 220)
         load_cr3();
     else if (what < 240)
@@ -333,7 +368,8 @@ static void run(uint64_t seed, unsigned vmas, unsigned windows)
 {
     random_state = seed * 0x9e3779b97f4a7c15ull + 1;
     fresh = true;
-    mmu_set_budget(model->mmu, vmas, windows);
+    struct mmu_limits limits = {vmas, windows, 3};
+    mmu_set_limits(model->mmu, &limits);
     for (uint32_t i = 0; i < POOL_COUNT; i++)
         memset(gmem_base(model->gmem) + ((POOL_FIRST + i) << PAGE_SHIFT), 0,
                PAGE_SIZE);
