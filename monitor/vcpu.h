@@ -212,6 +212,9 @@ struct vcpu {
     uint8_t cpl;     /* 0..3 */
     volatile uint8_t kick;        /* leave the engine at the next boundary */
     uint32_t seg_base[SEG_COUNT]; /* copy of seg[].base for generated code */
+    struct bt_vcpu *bt;    /* the translator engine's own state, or NULL */
+    uint64_t ccf_retired;  /* instructions counted by CCFs */
+    bool irq_line;         /* the interrupt controller's INTR output */
     uint8_t fpu[512] __attribute__((aligned(64))); /* FXSAVE image */
 
     /* Everything else. */
@@ -240,13 +243,11 @@ struct vcpu {
     uint64_t tsc_offset; /* guest TSC = host TSC + tsc_offset */
 
     struct exc exc;      /* valid after VCPU_EXIT_EXC */
-    bool irq_line;       /* the interrupt controller's INTR output */
     bool a20;            /* A20 gate open */
     uint64_t retired;    /* guest instructions retired, both engines */
     struct stop *stop;   /* the vm's; first reason wins */
     struct stats *stats; /* the vm's */
     struct vm *vm;       /* back pointer; opaque outside monitor/ */
-    struct bt_vcpu *bt;  /* the translator engine's own state, or NULL */
 };
 
 /* Power-up state (SDM 3A 9.1.1 "Processor State After Reset"). Keeps the

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CACHE_CCF_H
+#define CACHE_CCF_H
+
+/*
+ * PURPOSE: a compiled code fragment (CCF): the host code of one TU and the
+ * tables that go with it.
+ *
+ *   entry:  r8d is compared with the TU's gip; unequal goes to the miss stub
+ *   body:   the code; direct exits chain to another CCF's body
+ *   stubs:  one per direct exit, where it leads until it is chained
+ *
+ * An invalidated CCF is dead: its entry and its return sites are overwritten
+ * with jumps to the lookup, nothing is chained to it, no table finds it. Its
+ * memory is reused only when its whole region is.
+ */
+#include "monitor/base.h"
+
+struct ccf;
+
+/*
+ * Where the guest is at a host instruction. From host_offset up to the next
+ * point, guest ESP is r12 + esp_delta and the instruction executing is at
+ * gip_offset; exactly at host_offset the guest is between two instructions.
+ */
+struct ccf_point {
+    uint32_t host_offset; /* from the CCF's start */
+    uint16_t gip_offset;  /* from the TU's gip */
+    int16_t esp_delta;
+    uint16_t uncounted; /* instructions of its block, this one included,
+                           * that the block's head counted in advance */
+    uint8_t flags;      /* POINT_* */
+};
+#define POINT_NO_DELIVERY BIT(0) /* right after STI or MOV SS */
+
+enum exit_kind {
+    EXIT_JUMP,   /* to target: chainable, or looked up */
+    EXIT_CALL,   /* as JUMP, entered by a host call */
+    EXIT_STEP,   /* the interpreter runs the instruction at target; if it
+                  * falls through, the CCF goes on at resume_offset */
+    EXIT_LOOKUP, /* r8d is the target; of the common stubs only */
+    EXIT_CANCEL, /* of the world switch only: not entered, a kick pends */
+    /* Made by signal handlers; the guest's state is saved already. */
+    EXIT_KICK,    /* at an instruction boundary */
+    EXIT_EXC,     /* vcpu->exc is filled */
+    EXIT_EMULATE, /* the interpreter is to run the instruction */
+    EXIT_SOFT     /* likewise, and the site will keep trapping */
+};
+
+/* A way out of a CCF. Its address is in r9 when the world switch is entered. */
+struct ccf_exit {
+    struct ccf *ccf;
+    enum exit_kind kind;
+    gip_t target;
+    uint32_t rel_offset;    /* of the rel32 that chaining patches */
+    uint32_t stub_offset;   /* where the rel32 points when unchained */
+    uint32_t resume_offset; /* STEP: next host instruction; 0: none */
+    uint16_t uncounted;     /* STEP: instructions of its block not done yet,
+                             * this one included */
+    gip_t resume_gip;       /* STEP: the gip it stands for */
+    struct ccf *chained;    /* the CCF it is chained to, or NULL */
+    struct ccf_exit *next;  /* in chained's list of incoming exits */
+};
+
+struct ccf {
+    gip_t gip;
+    uint32_t mode;
+    gfn_t gfn;           /* the one page its TU lies in */
+    uint32_t source_len; /* bytes [gip, gip + source_len) were read */
+    uint32_t insn_count;
+    uint64_t entry; /* executable addresses */
+    uint64_t body;
+    uint64_t start;
+    uint32_t host_len;
+    bool dead;
+
+    struct ccf_point *points; /* sorted by host_offset */
+    uint32_t point_count;
+    struct ccf_exit *exits;
+    uint32_t exit_count;
+    uint32_t *return_sites; /* host offsets */
+    uint32_t return_count;
+
+    struct ccf_exit *incoming; /* exits chained to this CCF */
+    struct ccf *hash_next;
+    struct ccf *frame_next; /* CCFs of the same frame */
+    struct ccf *frame_prev;
+};
+
+#endif /* CACHE_CCF_H */

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT */
+#include "monitor/bt.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "monitor/log.h"
+
+/*
+ * The run loop: enter a CCF, look at the exit it was left by, do what it asks,
+ * go on. Per exit the plan is:
+ *
+ *   JUMP, CALL  find or make the target's CCF, chain the exit to it
+ *   LOOKUP      the same for an indirect target; nothing to chain
+ *   STEP        interpret one instruction; resume in the CCF if it fell
+ *               through and nothing moved
+ *   KICK        leave the engine; state is saved
+ *   EXC         a true page fault; state and vcpu->exc are saved
+ *   EMULATE     interpret the instruction that trapped
+ *   SOFT        likewise, and retranslate its site as a STEP
+ */
+
+#define LIVE_FLAGS (FLAGS_ARITH | FLAG_DF)
+#define HOST_FLAGS (FLAG_ONE | FLAG_IF)
+
+/* ---- FPU ---- */
+
+void bt_fpu_save(struct bt_vcpu *bt)
+{
+    static const uint32_t default_mxcsr = 0x1f80;
+
+    if (!bt->fpu_live)
+        return;
+    __asm__ volatile("fxsave %0" : "=m"(bt->vcpu->fpu));
+    __asm__ volatile("fninit; ldmxcsr %0" : : "m"(default_mxcsr));
+    bt->fpu_live = false;
+}
+
+void bt_fpu_load(struct bt_vcpu *bt)
+{
+    if (bt->fpu_live)
+        return;
+    __asm__ volatile("fxrstor %0" : : "m"(bt->vcpu->fpu));
+    bt->fpu_live = true;
+}
+
+/* ---- Mode ---- */
+
+static bool is_flat(const struct segment *s, uint32_t required)
+{
+    return s->base == 0 && s->limit == UINT32_MAX &&
+           (s->attr & (required | SEG_UNUSABLE)) == required;
+}
+
+/* FS and GS only add their base: usable, writable, 4 GiB, expand-up. */
+static bool is_based(const struct segment *s)
+{
+    const uint32_t mask =
+        SEG_P | SEG_S | SEG_CODE | SEG_DOWN | SEG_WRITABLE | SEG_UNUSABLE;
+
+    return s->limit == UINT32_MAX &&
+           (s->attr & mask) == (SEG_P | SEG_S | SEG_WRITABLE);
+}
+
+static bool is_flat_data(const struct segment *s)
+{
+    return is_flat(s, SEG_P | SEG_S | SEG_WRITABLE) &&
+           !(s->attr & (SEG_CODE | SEG_DOWN));
+}
+
+/* Can CCFs run in this state? Otherwise the interpreter does. */
+static bool can_translate(const struct vcpu *v)
+{
+    bool alignment = (v->cr0 & CR0_AM) && (v->eflags & FLAG_AC) && v->cpl == 3;
+
+    return (v->cr0 & CR0_PE) && (v->cpl == 0 || v->cpl == 3) &&
+           !(v->eflags & (FLAG_VM | FLAG_TF | FLAG_RF)) && !alignment &&
+           !(v->dr[7] & 0xff) && v->a20 &&
+           is_flat(&v->seg[SEG_CS],
+                   SEG_P | SEG_S | SEG_CODE | SEG_DB | SEG_WRITABLE) &&
+           is_flat(&v->seg[SEG_SS], SEG_P | SEG_S | SEG_DB) &&
+           is_flat_data(&v->seg[SEG_SS]) && is_flat_data(&v->seg[SEG_DS]) &&
+           is_flat_data(&v->seg[SEG_ES]);
+}
+
+static uint32_t current_mode(const struct bt_vcpu *bt)
+{
+    const struct vcpu *v = bt->vcpu;
+    bool x87 = !(v->cr0 & (CR0_EM | CR0_TS));
+    bool tsc = v->tsc_offset == 0 && (v->cpl == 0 || !(v->cr4 & CR4_TSD));
+
+    return (v->cpl == 3 ? MODE_USER : 0) | (x87 ? MODE_X87 : 0) |
+           (x87 && (v->cr4 & CR4_OSFXSR) ? MODE_SSE : 0) |
+           (is_based(&v->seg[SEG_FS]) ? MODE_FS : 0) |
+           (is_based(&v->seg[SEG_GS]) ? MODE_GS : 0) |
+           (tsc && !bt->deterministic ? MODE_TSC : 0) |
+           (bt->count ? MODE_COUNT : 0);
+}
+
+/* ---- Entering ---- */
+
+void bt_set_gs_base(struct bt_vcpu *bt, uint64_t base)
+{
+    if (bt->gs_base == base)
+        return;
+    __asm__ volatile("wrgsbase %0" : : "r"(base));
+    bt->gs_base = base;
+}
+
+/* Point the world switch at the space the vcpu is in. */
+static void select_space(struct bt_vcpu *bt, enum bt_space space)
+{
+    struct bt_stack *stack = &bt->stacks[space];
+
+    if (stack->mode != bt->mode) {
+        stack->mode = bt->mode;
+        stack->rsp = stack->bottom;
+    }
+    bt->window = mmu_window_base(bt->mmu);
+    bt->table = (uint64_t)(uintptr_t)bt->tables[space].entry;
+    bt->host_sp = stack->rsp;
+    bt->reset_stacks = false;
+    bt_set_gs_base(bt, bt->window);
+}
+
+static const struct ccf_exit *enter(struct bt_vcpu *bt, uint64_t pc)
+{
+    enum bt_space space = bt->mode & MODE_USER ? BT_USER : BT_KERNEL;
+    const struct ccf_exit *exit;
+    struct vcpu *vcpu = bt->vcpu;
+
+    select_space(bt, space);
+    bt_fpu_load(bt);
+    bt->flags = (vcpu->eflags & LIVE_FLAGS) | HOST_FLAGS;
+    vcpu->eflags &= ~LIVE_FLAGS;
+    exit = world_enter(bt, pc);
+    if (exit->kind < EXIT_KICK)
+        vcpu->eflags |= (uint32_t)bt->flags & LIVE_FLAGS;
+    bt->stacks[space].rsp =
+        bt->reset_stacks ? bt->stacks[space].bottom : bt->host_sp;
+    return exit;
+}
+
+/* ---- Exits ---- */
+
+/* What the loop does next. */
+struct next {
+    uint64_t pc; /* host address to enter, if leave is false */
+    bool leave;
+    enum vcpu_exit exit; /* if leave is true */
+};
+
+static struct next leave_with(enum vcpu_exit exit)
+{
+    return (struct next){.leave = true, .exit = exit};
+}
+
+static struct next step(struct bt_vcpu *bt, const struct ccf_exit *exit);
+
+/* Find code for the vcpu's current instruction. */
+static struct next dispatch(struct bt_vcpu *bt)
+{
+    struct vcpu *vcpu = bt->vcpu;
+    uint64_t pc;
+
+    if (vcpu->kick)
+        return leave_with(VCPU_EXIT_INTR);
+    if (vcpu->inhibit != INHIBIT_NONE || !can_translate(vcpu))
+        return step(bt, NULL);
+    bt->mode = current_mode(bt);
+    pc = bt_lookup(bt, vcpu->eip);
+    if (pc == BT_FAULT)
+        return leave_with(VCPU_EXIT_EXC);
+    if (pc == BT_INTERPRET)
+        return step(bt, NULL);
+    return (struct next){.pc = pc};
+}
+
+/* Interpret one instruction; exit, if any, says where its CCF goes on. The
+ * record is read before the step: the step may free it. */
+static struct next step(struct bt_vcpu *bt, const struct ccf_exit *exit)
+{
+    struct vcpu *vcpu = bt->vcpu;
+    uint64_t stale = bt->stale;
+    struct next next = {0};
+    gip_t resume_gip = 0;
+    uint16_t uncounted = 0;
+    enum vcpu_exit why;
+
+    if (exit && exit->resume_offset) {
+        next.pc = exit->ccf->start + exit->resume_offset;
+        resume_gip = exit->resume_gip;
+    }
+    if (exit)
+        uncounted = exit->uncounted;
+    vcpu->ccf_retired -= uncounted;
+    bt_fpu_save(bt);
+    stat_inc(bt->stats, STAT_CALLOUTS);
+    why = interp_step(bt->interp);
+    if (why != VCPU_EXIT_BUDGET)
+        return leave_with(why);
+    if (next.pc && vcpu->eip == resume_gip && stale == bt->stale &&
+        !vcpu->kick && vcpu->inhibit == INHIBIT_NONE && can_translate(vcpu) &&
+        current_mode(bt) == bt->mode) {
+        vcpu->ccf_retired += uncounted ? uncounted - 1u : 0;
+        return next;
+    }
+    return dispatch(bt);
+}
+
+static struct next chain_to(struct bt_vcpu *bt, struct ccf_exit *exit)
+{
+    struct vcpu *vcpu = bt->vcpu;
+    uint64_t stale = bt->stale;
+    struct ccf *from = exit->ccf;
+    struct next next;
+
+    vcpu->eip = exit->target;
+    next = dispatch(bt);
+    /* Anything that moved meanwhile may have freed the exit. */
+    if (!next.leave && stale == bt->stale && !from->dead && !exit->chained &&
+        vcpu->eip == exit->target) {
+        struct ccf *to = tc_find_host(bt->tc, next.pc);
+
+        if (to && to->body == next.pc && to->gip == exit->target &&
+            to->mode == from->mode && to->gfn == from->gfn)
+            tc_chain(bt->tc, exit, to);
+    }
+    return next;
+}
+
+static struct next trapped(struct bt_vcpu *bt, uint32_t weight)
+{
+    struct ccf *ccf = bt->trapped;
+    uint32_t offset = bt->vcpu->eip & PAGE_MASK;
+
+    if (bt_site_trapped(bt, ccf->gfn, offset, weight)) {
+        stat_inc(bt->stats, STAT_ADAPTATIONS);
+        if (!ccf->dead)
+            tc_drop(bt->tc, ccf);
+        bt->stale++;
+    }
+    return step(bt, NULL);
+}
+
+static struct next handle(struct bt_vcpu *bt, const struct ccf_exit *exit)
+{
+    struct vcpu *vcpu = bt->vcpu;
+
+    switch (exit->kind) {
+    case EXIT_JUMP:
+    case EXIT_CALL: return chain_to(bt, (struct ccf_exit *)exit);
+    case EXIT_LOOKUP: vcpu->eip = bt->target; return dispatch(bt);
+    case EXIT_STEP: vcpu->eip = exit->target; return step(bt, exit);
+    case EXIT_CANCEL:
+    case EXIT_KICK: return leave_with(VCPU_EXIT_INTR);
+    case EXIT_EXC: return leave_with(VCPU_EXIT_EXC);
+    case EXIT_EMULATE: return trapped(bt, 1);
+    case EXIT_SOFT: return trapped(bt, 4);
+    }
+    UNREACHABLE();
+}
+
+/* Move what CCFs counted into the vcpu's own count. */
+static void fold_retired(struct bt_vcpu *bt)
+{
+    struct vcpu *vcpu = bt->vcpu;
+
+    stat_add(bt->stats, STAT_INSN_CCF, vcpu->ccf_retired);
+    vcpu->retired += vcpu->ccf_retired;
+    vcpu->ccf_retired = 0;
+}
+
+enum vcpu_exit bt_run(struct bt_vcpu *bt)
+{
+    struct next next = dispatch(bt);
+
+    while (!next.leave)
+        next = handle(bt, enter(bt, next.pc));
+    bt_fpu_save(bt);
+    fold_retired(bt);
+    return next.exit;
+}
+
+/* ---- Upcalls ---- */
+
+static void code_unmapped(void *opaque, gva_t page)
+{
+    bt_forget_page(opaque, page);
+}
+
+static void user_switched(void *opaque)
+{
+    bt_forget_space(opaque, BT_USER);
+}
+
+static void code_written(void *opaque, gfn_t gfn, unsigned offset, unsigned len)
+{
+    struct bt_vcpu *bt = opaque;
+
+    stat_inc(bt->stats, STAT_SMC_FAULTS);
+    if (tc_drop_range(bt->tc, gfn, offset, len))
+        bt->stale++;
+}
+
+static void frame_empty(void *opaque, gfn_t gfn)
+{
+    struct bt_vcpu *bt = opaque;
+
+    mmu_trace_code(bt->mmu, gfn, false);
+}
+
+static void region_evicted(void *opaque)
+{
+    bt_forget_space(opaque, BT_KERNEL);
+    bt_forget_space(opaque, BT_USER);
+}
+
+void bt_flush(struct bt_vcpu *bt)
+{
+    mmu_flush(bt->mmu);
+    bt_forget_space(bt, BT_KERNEL);
+    bt_forget_space(bt, BT_USER);
+    tc_drop_all(bt->tc);
+}
+
+/* ---- Life ---- */
+
+void bt_destroy(struct bt_vcpu *bt)
+{
+    bt_signal_unbind(bt);
+    /* The MMU goes first: dropping its windows calls back into the rest. */
+    mmu_destroy(bt->mmu);
+    bt_lookup_fini(bt);
+    xlat_destroy(bt->xlat);
+    tc_destroy(bt->tc);
+    free(bt);
+}
+
+static int create_translator(struct bt_vcpu *bt, uint32_t features)
+{
+    struct xlat_config config = {
+        .tc = bt->tc,
+        .stats = bt->stats,
+        .features = features,
+        .layout = {.eflags = offsetof(struct vcpu, eflags),
+                   .if_flag = offsetof(struct vcpu, if_flag),
+                   .irq_line = offsetof(struct vcpu, irq_line),
+                   .seg_base = offsetof(struct vcpu, seg_base),
+                   .retired = offsetof(struct vcpu, ccf_retired)},
+        .opaque = bt,
+        .is_soft = bt_site_is_soft,
+    };
+    struct tc_stubs stubs;
+
+    bt_glue_write(bt, &config.glue);
+    stubs = (struct tc_stubs){.miss = config.glue.miss,
+                              .lookup = config.glue.lookup};
+    tc_set_stubs(bt->tc, &stubs);
+    return xlat_create(&bt->xlat, &config);
+}
+
+int bt_create(const struct bt_config *config, struct bt_vcpu **out)
+{
+    struct bt_vcpu *bt = calloc(1, sizeof(*bt));
+    struct mmu_host mmu_host = {.opaque = bt,
+                                .code_unmapped = code_unmapped,
+                                .user_switched = user_switched,
+                                .code_written = code_written};
+    struct tc_host tc_host = {.opaque = bt,
+                              .frame_empty = frame_empty,
+                              .region_evicted = region_evicted};
+    int err;
+
+    if (!bt)
+        return -ENOMEM;
+    bt->vcpu = config->vcpu;
+    bt->interp = config->interp;
+    bt->gmem = config->gmem;
+    bt->stats = config->vcpu->stats;
+    bt->count = config->count;
+    bt->deterministic = config->deterministic;
+    bt->vcpu->bt = bt;
+    err = mmu_create(&bt->mmu, bt->gmem, bt->vcpu, &mmu_host);
+    if (!err)
+        err = tc_create(&bt->tc, config->tc_len, bt->stats, &tc_host);
+    if (!err)
+        err = create_translator(bt, config->features);
+    if (!err)
+        err = bt_lookup_init(bt);
+    if (!err)
+        err = bt_signal_bind(bt);
+    if (err) {
+        bt_destroy(bt);
+        return err;
+    }
+    *out = bt;
+    return 0;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MONITOR_BT_H
+#define MONITOR_BT_H
+
+/*
+ * PURPOSE: the binary-translation engine: decides what runs where (a CCF, or
+ * the interpreter for one instruction), resolves exits, and turns host faults
+ * and kicks inside CCFs into precise guest state.
+ *
+ * Private to monitor/. The files: bt.c the run loop, bt_lookup.c tables and
+ * translation, bt_signal.c host signals, bt_glue.c common stubs, world.S the
+ * world switch.
+ *
+ * While a CCF runs, guest registers, flags and FPU are in host registers, and
+ * vcpu->eflags holds the other flags only, the arithmetic ones and DF as 0.
+ * fpu_live tells whether the guest's FPU still is in the host's after the CCF
+ * was left: code that may touch SSE or x87 calls bt_fpu_save() first.
+ */
+#include "cache/tc.h"
+#include "emu/cpu/interp.h"
+#include "monitor/vcpu.h"
+#include "shadow_mmu/gmem.h"
+#include "shadow_mmu/mmu.h"
+#include "translator/xlat.h"
+
+struct bt_config {
+    struct vcpu *vcpu; /* borrowed, as all below */
+    struct interp *interp;
+    struct gmem *gmem;
+    size_t tc_len;      /* bytes of code memory */
+    uint32_t features;  /* BIT(FEAT_*) of the guest's CPU */
+    bool count;         /* count the instructions that CCFs retire */
+    bool deterministic; /* time is the retired count: no native RDTSC */
+};
+
+#define BT_TABLE_COUNT 65536u
+#define BT_FETCH_COUNT 256u
+#define BT_SOFT_COUNT  8192u
+#define BT_STACK_LEN   (64u * KIB)
+
+enum bt_space { BT_KERNEL, BT_USER, BT_SPACE_COUNT };
+
+/* Lookup table of one space: low 16 bits of the gip -> entry of a CCF. */
+struct bt_table {
+    uint64_t *entry;
+    uint16_t *used; /* slots that are not the miss stub */
+    uint32_t used_count;
+};
+
+/* Host call stack of one space; valid for one mode word. */
+struct bt_stack {
+    uint8_t *map;    /* guard page, then BT_STACK_LEN bytes */
+    uint64_t bottom; /* initial rsp: holds the sentinel */
+    uint64_t rsp;
+    uint32_t mode;
+};
+
+/* A cached fetch translation; valid while the window's mapping stands. */
+struct bt_fetch {
+    gva_t page; /* 1: none (not page aligned) */
+    gfn_t gfn;
+};
+
+/* Sites that trapped, by frame and offset; a hint, collisions overwrite. */
+struct bt_site {
+    uint64_t key;
+    uint32_t traps;
+};
+
+struct bt_vcpu {
+    /* Read by world.S; offsets in world_offsets.h. */
+    uint64_t monitor_sp;
+    uint64_t host_sp;
+    uint64_t window;
+    uint64_t table;
+    uint64_t flags; /* host flags to enter with, and at an exit */
+    struct vcpu *vcpu;
+    const struct ccf_exit *record; /* of exits made by signal handlers */
+    uint32_t target;               /* r8d at the last exit */
+
+    struct interp *interp;
+    struct gmem *gmem;
+    struct mmu *mmu;
+    struct tc *tc;
+    struct xlat *xlat;
+    struct stats *stats;
+
+    struct bt_table tables[BT_SPACE_COUNT];
+    struct bt_stack stacks[BT_SPACE_COUNT];
+    struct bt_fetch fetch[BT_SPACE_COUNT][BT_FETCH_COUNT];
+    struct bt_site sites[BT_SOFT_COUNT];
+    uint64_t miss; /* address of the miss stub */
+    uint64_t sentinel;
+    uint64_t gs_base; /* what GS base is now */
+    uint32_t mode;    /* of the current CCF */
+    uint64_t stale;   /* bumped when an address may mean other code */
+    bool reset_stacks;
+    bool fpu_live;
+    bool stepping;      /* rolling forward to a boundary by TF */
+    uint64_t step_from; /* address of the instruction stepped over */
+    bool count;
+    bool deterministic;  /* time is the retired count: no native RDTSC */
+    struct ccf *trapped; /* of the last exit by a signal handler */
+    void *handler_stack;
+};
+
+/* 0 or -errno with *out untouched. The calling thread is the vcpu's. */
+MUST_CHECK int bt_create(const struct bt_config *config, struct bt_vcpu **out);
+void bt_destroy(struct bt_vcpu *bt);
+
+/* Run until an exit; all guest state is in the vcpu before and after. */
+enum vcpu_exit bt_run(struct bt_vcpu *bt);
+
+/* Forget everything derived from guest state. */
+void bt_flush(struct bt_vcpu *bt);
+
+/* Exits that signal handlers make. */
+extern const struct ccf_exit bt_exit_cancel;
+extern const struct ccf_exit bt_exit_kick;
+extern const struct ccf_exit bt_exit_exc;
+extern const struct ccf_exit bt_exit_emulate;
+extern const struct ccf_exit bt_exit_soft;
+
+/* Write the common stubs into the cache's glue area. */
+void bt_glue_write(struct bt_vcpu *bt, struct xlat_glue *glue);
+
+/* Enter generated code at host address pc; returns the record of the exit it
+ * was left by, or &bt_exit_cancel when a kick kept it from entering. */
+const struct ccf_exit *world_enter(struct bt_vcpu *bt, uint64_t pc);
+void world_exit(void);
+void world_leave(void);
+void world_cancel(void);
+void world_enter_restartable(void);
+void world_enter_end(void);
+
+/* Set up and tear down tables and stacks. */
+MUST_CHECK int bt_lookup_init(struct bt_vcpu *bt);
+void bt_lookup_fini(struct bt_vcpu *bt);
+
+/* Host address to run gip at, translating it if need be; 0 when the
+ * interpreter has to run the instruction; 1 when vcpu->exc is filled. */
+uint64_t bt_lookup(struct bt_vcpu *bt, gip_t gip);
+#define BT_INTERPRET 0
+#define BT_FAULT     1
+
+/* Save the guest FPU from the host's and give the host's a state for C; load
+ * it. Both do nothing when it is done already. */
+void bt_fpu_save(struct bt_vcpu *bt);
+void bt_fpu_load(struct bt_vcpu *bt);
+
+/* Empty a space's table, fetch cache and host call stack. */
+void bt_forget_space(struct bt_vcpu *bt, enum bt_space space);
+void bt_forget_page(struct bt_vcpu *bt, gva_t page);
+void bt_reset_stacks(struct bt_vcpu *bt);
+
+/* A site trapped; true when it is to be translated soft from now on. */
+bool bt_site_trapped(struct bt_vcpu *bt, gfn_t gfn, uint32_t offset,
+                     uint32_t weight);
+bool bt_site_is_soft(void *opaque, gfn_t gfn, uint32_t offset);
+
+/* The handlers of SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP; installed once
+ * a process. They act for the bt_vcpu that bt_signal_bind() gave the thread. */
+MUST_CHECK int bt_signal_install(void);
+MUST_CHECK int bt_signal_bind(struct bt_vcpu *bt);
+void bt_signal_unbind(struct bt_vcpu *bt);
+void bt_kicked(struct bt_vcpu *bt, void *ucontext);
+
+/* Leave the current window's GS base in place. */
+void bt_set_gs_base(struct bt_vcpu *bt, uint64_t base);
+
+#endif /* MONITOR_BT_H */

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#include "monitor/bt.h"
+#include "monitor/world_offsets.h"
+#include "translator/emit_x86.h"
+
+/*
+ * The common stubs at the start of the code memory, and the layout facts that
+ * assembly relies on.
+ */
+#define ASSERT_OFFSET(type, member, offset)                   \
+    _Static_assert(offsetof(struct type, member) == (offset), \
+                   #member " moved: world_offsets.h")
+
+ASSERT_OFFSET(vcpu, regs[REG_EAX], VCPU_EAX);
+ASSERT_OFFSET(vcpu, regs[REG_ECX], VCPU_ECX);
+ASSERT_OFFSET(vcpu, regs[REG_EDX], VCPU_EDX);
+ASSERT_OFFSET(vcpu, regs[REG_EBX], VCPU_EBX);
+ASSERT_OFFSET(vcpu, regs[REG_ESP], VCPU_ESP);
+ASSERT_OFFSET(vcpu, regs[REG_EBP], VCPU_EBP);
+ASSERT_OFFSET(vcpu, regs[REG_ESI], VCPU_ESI);
+ASSERT_OFFSET(vcpu, regs[REG_EDI], VCPU_EDI);
+ASSERT_OFFSET(vcpu, kick, VCPU_KICK);
+ASSERT_OFFSET(vcpu, bt, VCPU_BT);
+ASSERT_OFFSET(bt_vcpu, monitor_sp, BT_MONITOR_SP);
+ASSERT_OFFSET(bt_vcpu, host_sp, BT_HOST_SP);
+ASSERT_OFFSET(bt_vcpu, window, BT_WINDOW);
+ASSERT_OFFSET(bt_vcpu, table, BT_TABLE);
+ASSERT_OFFSET(bt_vcpu, flags, BT_FLAGS);
+ASSERT_OFFSET(bt_vcpu, vcpu, BT_VCPU);
+ASSERT_OFFSET(bt_vcpu, record, BT_RECORD);
+ASSERT_OFFSET(bt_vcpu, target, BT_TARGET);
+
+const struct ccf_exit bt_exit_cancel = {.kind = EXIT_CANCEL};
+const struct ccf_exit bt_exit_kick = {.kind = EXIT_KICK};
+const struct ccf_exit bt_exit_exc = {.kind = EXIT_EXC};
+const struct ccf_exit bt_exit_emulate = {.kind = EXIT_EMULATE};
+const struct ccf_exit bt_exit_soft = {.kind = EXIT_SOFT};
+static const struct ccf_exit exit_lookup = {.kind = EXIT_LOOKUP};
+
+/*
+ * exit:     jmp [rip + 0]; .quad world_exit
+ * miss:     mov r9, exit_lookup; jmp exit
+ * sentinel: lea rsp, [rsp - 8]        the value stays for the next time
+ * lookup:   movzx r9d, r8w; jmp [r14 + r9*8]
+ */
+void bt_glue_write(struct bt_vcpu *bt, struct xlat_glue *glue)
+{
+    static const uint8_t jmp_rip[] = {0xff, 0x25, 0, 0, 0, 0};
+    static const uint8_t lea_rsp[] = {0x48, 0x8d, 0x64, 0x24, 0xf8};
+    const struct mcode *mcode = tc_mcode(bt->tc);
+    struct emit e;
+
+    emit_init(&e, mcode->rw, mcode->rw + TC_GLUE_LEN,
+              (uint64_t)(uintptr_t)mcode->rx);
+
+    glue->exit = emit_rx(&e);
+    emit_bytes(&e, jmp_rip, sizeof(jmp_rip));
+    emit_u64(&e, (uint64_t)(uintptr_t)world_exit);
+
+    glue->miss = emit_rx(&e);
+    emit_u8(&e, 0x49);
+    emit_u8(&e, 0xb9);
+    emit_u64(&e, (uint64_t)(uintptr_t)&exit_lookup);
+    emit_jmp(&e, glue->exit);
+
+    bt->sentinel = emit_rx(&e);
+    emit_bytes(&e, lea_rsp, sizeof(lea_rsp));
+    glue->lookup = emit_rx(&e);
+    emit_jmp_lookup(&e);
+
+    ENSURE(!e.overflow);
+    bt->miss = glue->miss;
+}

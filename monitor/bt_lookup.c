@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "monitor/bt.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "monitor/log.h"
+
+/*
+ * From a guest instruction pointer to host code: the fetch cache gives the
+ * frame, the cache the CCF, and the translator what is missing. What is found
+ * goes into the lookup table of its space, where CCFs find it themselves.
+ *
+ * The tables, the fetch cache and the host call stacks hold facts about
+ * linear addresses: they are the instruction TLB, and go when a mapping does.
+ */
+
+static int stack_init(struct bt_vcpu *bt, struct bt_stack *stack)
+{
+    size_t len = BT_STACK_LEN + 2 * PAGE_SIZE;
+    uint8_t *map = mmap(NULL, len, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (map == MAP_FAILED)
+        return -errno;
+    stack->map = map;
+    if (mprotect(map, PAGE_SIZE, PROT_NONE) < 0)
+        return -errno;
+    stack->bottom = (uint64_t)(uintptr_t)(map + len - 64);
+    memcpy(map + len - 64, &bt->sentinel, sizeof(bt->sentinel));
+    stack->rsp = stack->bottom;
+    return 0;
+}
+
+static int table_init(struct bt_vcpu *bt, struct bt_table *table)
+{
+    table->entry = malloc(BT_TABLE_COUNT * sizeof(*table->entry));
+    table->used = malloc(BT_TABLE_COUNT * sizeof(*table->used));
+    if (!table->entry || !table->used)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < BT_TABLE_COUNT; i++)
+        table->entry[i] = bt->miss;
+    return 0;
+}
+
+int bt_lookup_init(struct bt_vcpu *bt)
+{
+    for (unsigned i = 0; i < BT_SPACE_COUNT; i++) {
+        int err = table_init(bt, &bt->tables[i]);
+
+        if (!err)
+            err = stack_init(bt, &bt->stacks[i]);
+        if (err)
+            return err;
+        bt_forget_space(bt, i);
+    }
+    return 0;
+}
+
+void bt_lookup_fini(struct bt_vcpu *bt)
+{
+    for (unsigned i = 0; i < BT_SPACE_COUNT; i++) {
+        free(bt->tables[i].entry);
+        free(bt->tables[i].used);
+        if (bt->stacks[i].map)
+            munmap(bt->stacks[i].map, BT_STACK_LEN + 2 * PAGE_SIZE);
+    }
+}
+
+void bt_reset_stacks(struct bt_vcpu *bt)
+{
+    for (unsigned i = 0; i < BT_SPACE_COUNT; i++)
+        bt->stacks[i].rsp = bt->stacks[i].bottom;
+    bt->host_sp = 0;
+    bt->reset_stacks = true;
+}
+
+void bt_forget_space(struct bt_vcpu *bt, enum bt_space space)
+{
+    struct bt_table *table = &bt->tables[space];
+
+    for (uint32_t i = 0; i < table->used_count; i++)
+        table->entry[table->used[i]] = bt->miss;
+    table->used_count = 0;
+    for (uint32_t i = 0; i < BT_FETCH_COUNT; i++)
+        bt->fetch[space][i].page = 1;
+    bt_reset_stacks(bt);
+    bt->stale++;
+}
+
+static struct bt_fetch *fetch_slot(struct bt_vcpu *bt, enum bt_space space,
+                                   gva_t page)
+{
+    return &bt->fetch[space][(page >> PAGE_SHIFT) % BT_FETCH_COUNT];
+}
+
+/* The slots of a page's addresses are 4096 neighbours; an entry of another
+ * page that shares one is only found again through the miss stub. They stay
+ * listed as used, which is harmless. */
+void bt_forget_page(struct bt_vcpu *bt, gva_t page)
+{
+    uint32_t first = page & (BT_TABLE_COUNT - 1) & ~PAGE_MASK;
+
+    page &= ~(gva_t)PAGE_MASK;
+    for (unsigned space = 0; space < BT_SPACE_COUNT; space++) {
+        struct bt_fetch *fetch = fetch_slot(bt, space, page);
+
+        for (uint32_t i = 0; i < PAGE_SIZE; i++)
+            bt->tables[space].entry[first + i] = bt->miss;
+        if (fetch->page == page)
+            fetch->page = 1;
+    }
+    bt_reset_stacks(bt);
+    bt->stale++;
+}
+
+static void table_set(struct bt_vcpu *bt, enum bt_space space, gip_t gip,
+                      uint64_t entry)
+{
+    struct bt_table *table = &bt->tables[space];
+    uint32_t slot = gip & (BT_TABLE_COUNT - 1);
+
+    if (table->entry[slot] == bt->miss) {
+        /* bt_forget_page() leaves used slots listed: the list may repeat. */
+        if (table->used_count == BT_TABLE_COUNT)
+            bt_forget_space(bt, space);
+        table->used[table->used_count++] = (uint16_t)slot;
+    }
+    table->entry[slot] = entry;
+}
+
+/* The frame of a page that is to be executed. */
+static enum mmu_result fetch_frame(struct bt_vcpu *bt, enum bt_space space,
+                                   gip_t gip, gfn_t *gfn)
+{
+    gva_t page = gip & ~(gva_t)PAGE_MASK;
+    struct bt_fetch *fetch = fetch_slot(bt, space, page);
+    enum mmu_result result;
+
+    if (fetch->page == page) {
+        *gfn = fetch->gfn;
+        return MMU_RETRY;
+    }
+    bt_fpu_save(bt);
+    result = mmu_fetch(bt->mmu, gip, gfn);
+    if (result == MMU_RETRY)
+        *fetch = (struct bt_fetch){.page = page, .gfn = *gfn};
+    return result;
+}
+
+static struct ccf *translate(struct bt_vcpu *bt, gip_t gip, gfn_t gfn)
+{
+    uint8_t *page = NULL;
+    struct ccf *ccf;
+
+    bt_fpu_save(bt);
+    if (gmem_lookup(bt->gmem, gfn, &page, NULL) == GMEM_NONE)
+        return NULL;
+    /* Traced before it is read, so that no store can slip in between. */
+    if (!tc_frame_has_code(bt->tc, gfn))
+        mmu_trace_code(bt->mmu, gfn, true);
+    ccf = xlat_tu(bt->xlat, gip, gfn, bt->mode, page);
+    if (!ccf && !tc_frame_has_code(bt->tc, gfn))
+        mmu_trace_code(bt->mmu, gfn, false);
+    return ccf;
+}
+
+uint64_t bt_lookup(struct bt_vcpu *bt, gip_t gip)
+{
+    enum bt_space space = bt->mode & MODE_USER ? BT_USER : BT_KERNEL;
+    enum mmu_result result;
+    struct ccf *ccf;
+    gfn_t gfn = 0;
+
+    stat_inc(bt->stats, STAT_LOOKUP_MISSES);
+    result = fetch_frame(bt, space, gip, &gfn);
+    if (result != MMU_RETRY)
+        return result == MMU_TRUE ? BT_FAULT : BT_INTERPRET;
+    ccf = tc_find(bt->tc, gip, gfn, bt->mode);
+    if (!ccf)
+        ccf = translate(bt, gip, gfn);
+    if (!ccf)
+        return BT_INTERPRET;
+    table_set(bt, space, gip, ccf->entry);
+    return ccf->body;
+}
+
+static struct bt_site *site_of(struct bt_vcpu *bt, uint64_t key)
+{
+    uint64_t hash = key * 0x9e3779b97f4a7c15ull;
+
+    return &bt->sites[hash >> 51];
+}
+
+_Static_assert(BT_SOFT_COUNT == 1u << 13, "site_of() takes 13 hash bits");
+
+#define SITE_SOFT 4u /* traps that make a site soft */
+
+bool bt_site_trapped(struct bt_vcpu *bt, gfn_t gfn, uint32_t offset,
+                     uint32_t weight)
+{
+    uint64_t key = gfn << PAGE_SHIFT | offset;
+    struct bt_site *site = site_of(bt, key);
+    bool was_soft;
+
+    if (site->key != key)
+        *site = (struct bt_site){.key = key};
+    was_soft = site->traps >= SITE_SOFT;
+    site->traps += weight;
+    return !was_soft && site->traps >= SITE_SOFT;
+}
+
+bool bt_site_is_soft(void *opaque, gfn_t gfn, uint32_t offset)
+{
+    uint64_t key = gfn << PAGE_SHIFT | offset;
+    const struct bt_site *site = site_of(opaque, key);
+
+    return site->key == key && site->traps >= SITE_SOFT;
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "monitor/bt.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "monitor/log.h"
+
+/*
+ * Host signals that arrive in generated code.
+ *
+ * A fault in a CCF interrupts generated code, never C, so the handler may use
+ * the whole monitor (malloc included). A hidden fault is resolved right here,
+ * on the signal stack, and the instruction is restarted by sigreturn with
+ * every host register as it was. Otherwise the guest's state, precise at the
+ * start of its instruction, is taken out of the signal context with the help
+ * of the CCF's points, and the context is redirected to world_leave.
+ *
+ * A fault anywhere else is a bug of ours: report and die by it.
+ */
+
+static _Thread_local struct bt_vcpu *bound;
+
+#define PF_ERR_WRITE      2
+#define TRAP_PF           14
+#define EFL_TF            0x100
+#define OPCODE_PUSHFQ     0x9c
+#define OPCODE_POPFQ      0x9d
+#define HANDLER_STACK_LEN (256 * KIB)
+
+static bool in_generated_code(const struct bt_vcpu *bt, uint64_t rip)
+{
+    return mcode_contains(tc_mcode(bt->tc), rip);
+}
+
+/* The guest's state at a point, out of the host registers. */
+static void save_state(struct bt_vcpu *bt, const greg_t *g, struct ccf *ccf,
+                       const struct ccf_point *point)
+{
+    static const struct {
+        int host;
+        enum reg guest;
+    } map[] = {
+        {REG_RAX, REG_EAX},
+        {REG_RCX, REG_ECX},
+        {REG_RDX, REG_EDX},
+        {REG_RBX, REG_EBX},
+        {REG_RBP, REG_EBP},
+        {REG_RSI, REG_ESI},
+        {REG_RDI, REG_EDI}
+    };
+    struct vcpu *vcpu = bt->vcpu;
+    const uint32_t live = FLAGS_ARITH | FLAG_DF; /* vcpu's are 0 meanwhile */
+
+    for (unsigned i = 0; i < ARRAY_COUNT(map); i++)
+        vcpu->regs[map[i].guest] = (uint32_t)g[map[i].host];
+    vcpu->regs[REG_ESP] =
+        (uint32_t)g[REG_R12] + (uint32_t)(int32_t)point->esp_delta;
+    vcpu->eip = ccf->gip + point->gip_offset;
+    vcpu->eflags |= (uint32_t)g[REG_EFL] & live;
+    vcpu->ccf_retired -= point->uncounted;
+    bt->host_sp = (uint64_t)g[REG_RSP];
+    bt->trapped = ccf;
+}
+
+/* Continue in the monitor instead. */
+static void redirect(struct bt_vcpu *bt, greg_t *g,
+                     const struct ccf_exit *record)
+{
+    bt->record = record;
+    bt->stepping = false;
+    g[REG_EFL] &= ~(greg_t)EFL_TF;
+    g[REG_RDI] = (greg_t)(uintptr_t)bt;
+    g[REG_RIP] = (greg_t)(uintptr_t)world_leave;
+}
+
+/* ---- Faults ---- */
+
+static void NORETURN die(int sig, const siginfo_t *info, const greg_t *g)
+{
+    fprintf(stderr, "popf: internal error: signal %d at %#llx, address %p\n",
+            sig, (unsigned long long)g[REG_RIP], info->si_addr);
+    if (bound)
+        vcpu_dump(bound->vcpu, stderr);
+    fflush(stderr);
+    signal(sig, SIG_DFL);
+    raise(sig);
+    _exit(128 + sig);
+}
+
+/* The host call stack is full of returns that never came (longjmp, context
+ * switches): drop them and make the call again. */
+static bool stack_overflow(struct bt_vcpu *bt, greg_t *g, uint64_t address)
+{
+    for (unsigned i = 0; i < BT_SPACE_COUNT; i++) {
+        const struct bt_stack *stack = &bt->stacks[i];
+        uint64_t guard = (uint64_t)(uintptr_t)stack->map;
+
+        if (address - guard < PAGE_SIZE) {
+            g[REG_RSP] = (greg_t)stack->bottom;
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum mmu_result window_fault(struct bt_vcpu *bt, const greg_t *g,
+                                    uint64_t address)
+{
+    bool write = g[REG_ERR] & PF_ERR_WRITE;
+    enum mmu_result result =
+        mmu_fault(bt->mmu, (gva_t)(address - bt->window), write);
+
+    stat_inc(bt->stats,
+             result == MMU_TRUE ? STAT_TRUE_FAULTS : STAT_HIDDEN_FAULTS);
+    return result;
+}
+
+static void ccf_fault(struct bt_vcpu *bt, greg_t *g, struct ccf *ccf,
+                      uint64_t address)
+{
+    static const struct ccf_exit *const record[] = {
+        [MMU_EMULATE] = &bt_exit_emulate,
+        [MMU_SOFT] = &bt_exit_soft,
+        [MMU_TRUE] = &bt_exit_exc,
+    };
+    enum mmu_result result = MMU_EMULATE;
+    const struct ccf_point *point;
+    bool exact;
+
+    point = ccf_find_point(ccf, (uint64_t)g[REG_RIP], &exact);
+    ENSURE(point);
+    bt->vcpu->eip = ccf->gip + point->gip_offset;
+    if (g[REG_TRAPNO] == TRAP_PF && address - bt->window < 4 * GIB)
+        result = window_fault(bt, g, address);
+    if (result != MMU_RETRY) {
+        save_state(bt, g, ccf, point);
+        redirect(bt, g, record[result]);
+    } else if (bt->reset_stacks) {
+        enum bt_space space = bt->mode & MODE_USER ? BT_USER : BT_KERNEL;
+
+        bt->reset_stacks = false;
+        g[REG_RSP] = (greg_t)bt->stacks[space].bottom;
+    }
+}
+
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+    greg_t *g = ((ucontext_t *)context)->uc_mcontext.gregs;
+    uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
+    struct bt_vcpu *bt = bound;
+    struct ccf *ccf;
+
+    if (!bt || !in_generated_code(bt, (uint64_t)g[REG_RIP]))
+        die(sig, info, g);
+    if (sig == SIGSEGV && stack_overflow(bt, g, address))
+        return;
+    ccf = tc_find_host(bt->tc, (uint64_t)g[REG_RIP]);
+    if (!ccf)
+        die(sig, info, g);
+    ccf_fault(bt, g, ccf, address);
+}
+
+/* ---- Kicks ---- */
+
+static uint64_t *stack_top(const greg_t *g)
+{
+    return (uint64_t *)(uintptr_t)g[REG_RSP];
+}
+
+/* Leave if the guest is between two instructions; otherwise single-step the
+ * host until it is. TF must not leak into the image that a PUSHFQ stores, nor
+ * be lost by a POPFQ. */
+static void leave_at_boundary(struct bt_vcpu *bt, greg_t *g)
+{
+    uint64_t rip = (uint64_t)g[REG_RIP];
+    struct ccf *ccf = tc_find_host(bt->tc, rip);
+    bool exact = false;
+    const struct ccf_point *point =
+        ccf ? ccf_find_point(ccf, rip, &exact) : NULL;
+
+    if (point && exact && !(point->flags & POINT_NO_DELIVERY)) {
+        stat_inc(bt->stats, STAT_KICKS);
+        save_state(bt, g, ccf, point);
+        redirect(bt, g, &bt_exit_kick);
+        return;
+    }
+    bt->stepping = true;
+    bt->step_from = rip;
+    if (*(const uint8_t *)(uintptr_t)rip == OPCODE_POPFQ)
+        *stack_top(g) |= EFL_TF;
+    g[REG_EFL] |= EFL_TF;
+}
+
+static bool in_restartable(uint64_t rip)
+{
+    return rip >= (uint64_t)(uintptr_t)world_enter_restartable &&
+           rip < (uint64_t)(uintptr_t)world_enter_end;
+}
+
+static void kick_context(struct bt_vcpu *bt, greg_t *g)
+{
+    uint64_t rip = (uint64_t)g[REG_RIP];
+
+    if (bt->stepping &&
+        *(const uint8_t *)(uintptr_t)bt->step_from == OPCODE_PUSHFQ)
+        *stack_top(g) &= ~(uint64_t)EFL_TF;
+    bt->stepping = false;
+    g[REG_EFL] &= ~(greg_t)EFL_TF;
+    if (in_generated_code(bt, rip)) {
+        leave_at_boundary(bt, g);
+    } else if (in_restartable(rip)) {
+        g[REG_RDI] = (greg_t)(uintptr_t)bt;
+        g[REG_RIP] = (greg_t)(uintptr_t)world_cancel;
+    }
+}
+
+void bt_kicked(struct bt_vcpu *bt, void *context)
+{
+    kick_context(bt, ((ucontext_t *)context)->uc_mcontext.gregs);
+}
+
+static void on_trap(int sig, siginfo_t *info, void *context)
+{
+    greg_t *g = ((ucontext_t *)context)->uc_mcontext.gregs;
+
+    if (!bound || !bound->stepping)
+        die(sig, info, g);
+    kick_context(bound, g);
+}
+
+/* ---- Set-up ---- */
+
+int bt_signal_install(void)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+    struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK};
+
+    sigfillset(&action.sa_mask);
+    action.sa_sigaction = on_fault;
+    for (unsigned i = 0; i < ARRAY_COUNT(faults); i++)
+        if (sigaction(faults[i], &action, NULL) < 0)
+            return -errno;
+    action.sa_sigaction = on_trap;
+    return sigaction(SIGTRAP, &action, NULL) < 0 ? -errno : 0;
+}
+
+int bt_signal_bind(struct bt_vcpu *bt)
+{
+    size_t len = HANDLER_STACK_LEN + getauxval(AT_MINSIGSTKSZ);
+    stack_t stack = {.ss_size = len};
+    int err = bt_signal_install();
+
+    if (err)
+        return err;
+    stack.ss_sp = malloc(len);
+    if (!stack.ss_sp)
+        return -ENOMEM;
+    bt->handler_stack = stack.ss_sp;
+    if (sigaltstack(&stack, NULL) < 0)
+        return -errno;
+    bound = bt;
+    return 0;
+}
+
+void bt_signal_unbind(struct bt_vcpu *bt)
+{
+    stack_t none = {.ss_flags = SS_DISABLE};
+
+    if (bound == bt) {
+        sigaltstack(&none, NULL);
+        bound = NULL;
+    }
+    free(bt->handler_stack);
+    bt->handler_stack = NULL;
+}

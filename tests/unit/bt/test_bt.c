@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "monitor/bt.h"
+#include "monitor/log.h"
+
+/*
+ * The translator engine against the interpreter on small programs in flat
+ * protected mode, paging off: same registers, flags and memory at the end.
+ */
+#define RAM_LEN (16u * MIB)
+#define CODE    0x10000u
+#define STACK   0x80000u
+#define DATA    0x90000u
+
+struct machine {
+    struct gmem *gmem;
+    struct stats stats;
+    struct stop stop;
+    struct vcpu vcpu;
+    struct interp *interp;
+    struct bt_vcpu *bt;
+};
+
+static struct host_page page(void *opaque, gfn_t gfn)
+{
+    struct machine *m = opaque;
+    struct host_page p = {0};
+
+    p.writable = gmem_lookup(m->gmem, gfn, &p.hva, NULL) == GMEM_RAM;
+    return p;
+}
+
+static uint64_t mmio_read(void *opaque, gpa_t gpa, unsigned size)
+{
+    (void)opaque, (void)gpa, (void)size;
+    return UINT64_MAX;
+}
+
+static void mmio_write(void *opaque, gpa_t gpa, unsigned size, uint64_t value)
+{
+    (void)opaque, (void)gpa, (void)size, (void)value;
+}
+
+static uint32_t port_in(void *opaque, uint16_t port, unsigned size)
+{
+    (void)opaque, (void)port, (void)size;
+    return 0x5a;
+}
+
+static void port_out(void *opaque, uint16_t port, unsigned size, uint32_t value)
+{
+    (void)opaque, (void)port, (void)size, (void)value;
+}
+
+static uint64_t tsc(void *opaque)
+{
+    (void)opaque;
+    return 0;
+}
+
+static void ram_stored(void *opaque, gpa_t gpa, unsigned len)
+{
+    struct machine *m = opaque;
+
+    if (m->bt)
+        mmu_ram_stored(m->bt->mmu, gpa, len);
+}
+
+static void flushed_page(void *opaque, gva_t gva)
+{
+    struct machine *m = opaque;
+
+    if (m->bt)
+        mmu_invlpg(m->bt->mmu, gva);
+}
+
+static void flushed(void *opaque, bool globals_too)
+{
+    struct machine *m = opaque;
+
+    if (!m->bt)
+        return;
+    if (globals_too)
+        mmu_flush(m->bt->mmu);
+    else
+        mmu_load_cr3(m->bt->mmu);
+}
+
+static void flat_state(struct vcpu *v)
+{
+    struct segment data = {.selector = 0x10,
+                           .limit = UINT32_MAX,
+                           .attr = SEG_P | SEG_S | SEG_WRITABLE | SEG_ACCESSED |
+                                   SEG_DB | SEG_G};
+    struct segment code = data;
+
+    code.attr |= SEG_CODE;
+    code.selector = 8;
+    vcpu_reset(v);
+    v->cr0 = CR0_PE | CR0_NE | CR0_ET;
+    v->cr4 = CR4_OSFXSR;
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        vcpu_set_seg(v, i, i == SEG_CS ? &code : &data);
+    v->eip = CODE;
+    v->regs[REG_ESP] = STACK;
+}
+
+static struct machine *machine_new(bool bt)
+{
+    struct machine *m = calloc(1, sizeof(*m));
+    struct interp_host host = {.opaque = m,
+                               .page = page,
+                               .mmio_read = mmio_read,
+                               .mmio_write = mmio_write,
+                               .port_in = port_in,
+                               .port_out = port_out,
+                               .tsc = tsc,
+                               .ram_stored = ram_stored,
+                               .tlb_flushed_page = flushed_page,
+                               .tlb_flushed = flushed,
+                               .features = UINT32_MAX};
+
+    ck_assert_int_eq(gmem_create(&m->gmem, RAM_LEN), 0);
+    m->vcpu.stats = &m->stats;
+    m->vcpu.stop = &m->stop;
+    flat_state(&m->vcpu);
+    host.frame_flags = gmem_frame_flags(m->gmem);
+    host.frame_count = gmem_frame_count(m->gmem);
+    ck_assert_int_eq(interp_create(&m->interp, &m->vcpu, &host), 0);
+    if (bt) {
+        struct bt_config config = {.vcpu = &m->vcpu,
+                                   .interp = m->interp,
+                                   .gmem = m->gmem,
+                                   .tc_len = TC_MIN_LEN,
+                                   .features = UINT32_MAX,
+                                   .count = true};
+
+        ck_assert_int_eq(bt_create(&config, &m->bt), 0);
+    }
+    return m;
+}
+
+static void machine_free(struct machine *m)
+{
+    if (m->bt)
+        bt_destroy(m->bt);
+    interp_destroy(m->interp);
+    gmem_destroy(m->gmem);
+    free(m);
+}
+
+/* Run until an exit other than a kick. */
+static enum vcpu_exit run(struct machine *m)
+{
+    enum vcpu_exit exit;
+
+    do {
+        m->vcpu.kick = 0;
+        exit = m->bt ? bt_run(m->bt) : interp_run(m->interp, UINT64_MAX);
+    } while (exit == VCPU_EXIT_INTR);
+    return exit;
+}
+
+static void load(struct machine *m, gpa_t at, const uint8_t *code, size_t len)
+{
+    ck_assert_int_eq(gmem_write(m->gmem, at, code, len), 0);
+}
+
+static void compare(const struct machine *a, const struct machine *b)
+{
+    for (unsigned i = 0; i < REG_COUNT; i++)
+        ck_assert_uint_eq(a->vcpu.regs[i], b->vcpu.regs[i]);
+    ck_assert_uint_eq(a->vcpu.eip, b->vcpu.eip);
+    ck_assert_uint_eq(vcpu_eflags(&a->vcpu), vcpu_eflags(&b->vcpu));
+    ck_assert_uint_eq(a->vcpu.retired, b->vcpu.retired);
+    ck_assert(!memcmp(gmem_base(a->gmem), gmem_base(b->gmem), RAM_LEN));
+    ck_assert_pstr_eq(tc_verify(a->bt->tc), NULL);
+    ck_assert_pstr_eq(spt_verify(a->bt->mmu), NULL);
+}
+
+/* Run the same program under both engines and compare. */
+static void both(const uint8_t *code, size_t len)
+{
+    struct machine *bt = machine_new(true);
+    struct machine *interp = machine_new(false);
+
+    load(bt, CODE, code, len);
+    load(interp, CODE, code, len);
+    enum vcpu_exit exit = run(interp);
+    ck_assert_int_eq(run(bt), exit);
+    compare(bt, interp);
+    ck_assert_uint_gt(bt->stats.count[STAT_INSN_CCF], 0);
+    machine_free(bt);
+    machine_free(interp);
+}
+
+/* Programs are assembled by hand; ud2 (0F 0B) ends them with an exception. */
+#define BOTH(...)                                    \
+    do {                                             \
+        static const uint8_t code[] = {__VA_ARGS__}; \
+        both(code, sizeof(code));                    \
+    } while (0)
+#define UD2 0x0f, 0x0b
+
+START_TEST(a_counting_loop_gives_the_interpreters_state)
+{
+    /* mov ecx, 1000; 1: add eax, ecx; dec ecx; jnz 1b */
+    BOTH(0xb9, 0xe8, 3, 0, 0, 0x01, 0xc8, 0x49, 0x75, 0xfb, UD2);
+}
+END_TEST
+
+START_TEST(calls_and_returns_keep_the_stack)
+{
+    /* mov ecx, 500; 1: call f; dec ecx; jnz 1b; ud2
+     * f: push ebx; push ebp; mov ebp, esp; add ebx, 3; leave; pop eax; ret */
+    BOTH(0xb9, 0xf4, 1, 0, 0, 0xe8, 5, 0, 0, 0, 0x49, 0x75, 0xf8, UD2, 0x53,
+         0x55, 0x89, 0xe5, 0x83, 0xc3, 3, 0xc9, 0x58, 0xc3);
+}
+END_TEST
+
+START_TEST(an_unbalanced_return_goes_where_the_guest_says)
+{
+    /* call 1f; ud2; 1: pop eax; lea ecx, [eax + 9]; push ecx; ret; nop...;
+     * ud2 */
+    BOTH(0xe8, 2, 0, 0, 0, UD2, 0x58, 0x8d, 0x48, 0x09, 0x51, 0xc3, 0x90, 0x90,
+         0x90, 0x90, 0x40, UD2, UD2);
+}
+END_TEST
+
+START_TEST(esp_based_operands_see_the_pending_delta)
+{
+    /* push 1; push 2; mov eax, [esp + 4]; add [esp], eax; pop ebx;
+     * pop dword [esp - 8]; lea edx, [esp - 4]; mov esi, [esp - 8]; push esp;
+     * pop edi; push dword [esp - 8] */
+    BOTH(0x6a, 1, 0x6a, 2, 0x8b, 0x44, 0x24, 4, 0x01, 0x04, 0x24, 0x5b, 0x8f,
+         0x44, 0x24, 0xf8, 0x8d, 0x54, 0x24, 0xfc, 0x8b, 0x74, 0x24, 0xf8, 0x54,
+         0x5f, 0xff, 0x74, 0x24, 0xf8, UD2);
+}
+END_TEST
+
+START_TEST(string_instructions_work_through_the_window)
+{
+    /* mov edi, DATA; mov ecx, 3000; mov al, 7; rep stosb;
+     * mov esi, DATA; mov edi, DATA + 10000h; mov ecx, 700; rep movsd;
+     * std; lodsb; cld; scasw; cmpsb */
+    BOTH(0xbf, 0, 0, 9, 0, 0xb9, 0xb8, 0x0b, 0, 0, 0xb0, 7, 0xf3, 0xaa, 0xbe, 0,
+         0, 9, 0, 0xbf, 0, 0, 0xa, 0, 0xb9, 0xbc, 2, 0, 0, 0xf3, 0xa5, 0xfd,
+         0xac, 0xfc, 0x66, 0xaf, 0xa6, UD2);
+}
+END_TEST
+
+START_TEST(absolute_addresses_and_short_forms_are_reencoded)
+{
+    /* mov eax, 11223344h; mov [DATA], eax; mov al, [DATA + 1];
+     * mov ecx, [DATA]; inc ecx; dec dx; add [DATA + 4], ecx;
+     * mov ebx, [ecx*4 + 0]... */
+    BOTH(0xb8, 0x44, 0x33, 0x22, 0x11, 0xa3, 0, 0, 9, 0, 0xa0, 1, 0, 9, 0, 0x8b,
+         0x0d, 0, 0, 9, 0, 0x41, 0x66, 0x4a, 0x01, 0x0d, 4, 0, 9, 0, 0x31, 0xc9,
+         0x8b, 0x1c, 0x8d, 0, 0, 9, 0, 0x82, 0xc3, 5, UD2);
+}
+END_TEST
+
+START_TEST(high_byte_registers_with_esp_are_left_to_the_interpreter)
+{
+    /* push 12345678h; mov ah, [esp + 1]; mov [esp + 2], bh; pop ecx */
+    BOTH(0x68, 0x78, 0x56, 0x34, 0x12, 0x8a, 0x64, 0x24, 1, 0x88, 0x7c, 0x24, 2,
+         0x59, UD2);
+}
+END_TEST
+
+START_TEST(a_store_to_the_next_instruction_takes_effect)
+{
+    /* mov eax, 0; mov byte [CODE + 13], 5; (CODE + 12:) mov al, 1; ud2 */
+    BOTH(0xb8, 0, 0, 0, 0, 0xc6, 0x05, 0x0d, 0, 1, 0, 5, 0xb0, 1, UD2);
+}
+END_TEST
+
+START_TEST(a_division_by_zero_is_the_guests)
+{
+    /* mov eax, 5; xor ecx, ecx; div ecx */
+    BOTH(0xb8, 5, 0, 0, 0, 0x31, 0xc9, 0xf7, 0xf1, UD2);
+}
+END_TEST
+
+START_TEST(indirect_branches_reach_their_targets)
+{
+    /* mov ecx, 100; mov eax, CODE + 15; 1: call eax; dec ecx; jnz 1b; ud2
+     * (CODE + 16) f: add ebx, ecx; ret */
+    BOTH(0xb9, 100, 0, 0, 0, 0xb8, 0x11, 0, 1, 0, 0xff, 0xd0, 0x49, 0x75, 0xfb,
+         UD2, 0x01, 0xcb, 0xc3);
+}
+END_TEST
+
+START_TEST(pushf_stores_the_whole_flags_image)
+{
+    /* stc; std; pushf; cli; pop eax; sti; pushf; pop ebx; cld; clc; cmp al, 0;
+     * pushf; pop ecx */
+    BOTH(0xf9, 0xfd, 0x9c, 0xfa, 0x58, 0xfb, 0x9c, 0x5b, 0xfc, 0xf8, 0x3c, 0,
+         0x9c, 0x59, UD2);
+}
+END_TEST
+
+START_TEST(loop_and_jecxz_branch_without_flags)
+{
+    /* stc; mov ecx, 50; 1: inc eax; loop 1b; jecxz 2f; ud2; 2: mov ecx, 1;
+     * jecxz 3f; dec esi; 3: ud2 */
+    BOTH(0xf9, 0xb9, 50, 0, 0, 0, 0x40, 0xe2, 0xfd, 0xe3, 2, UD2, 0xb9, 1, 0, 0,
+         0, 0xe3, 1, 0x4e, UD2);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("bt");
+    TCase *tcase = tcase_create("programs");
+    SRunner *runner = srunner_create(suite);
+
+    tcase_add_test(tcase, a_counting_loop_gives_the_interpreters_state);
+    tcase_add_test(tcase, calls_and_returns_keep_the_stack);
+    tcase_add_test(tcase, an_unbalanced_return_goes_where_the_guest_says);
+    tcase_add_test(tcase, esp_based_operands_see_the_pending_delta);
+    tcase_add_test(tcase, string_instructions_work_through_the_window);
+    tcase_add_test(tcase, absolute_addresses_and_short_forms_are_reencoded);
+    tcase_add_test(tcase,
+                   high_byte_registers_with_esp_are_left_to_the_interpreter);
+    tcase_add_test(tcase, a_store_to_the_next_instruction_takes_effect);
+    tcase_add_test(tcase, a_division_by_zero_is_the_guests);
+    tcase_add_test(tcase, indirect_branches_reach_their_targets);
+    tcase_add_test(tcase, pushf_stores_the_whole_flags_image);
+    tcase_add_test(tcase, loop_and_jecxz_branch_without_flags);
+    suite_add_tcase(suite, tcase);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

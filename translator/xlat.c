@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+#include "translator/xlat_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "monitor/log.h"
+
+/*
+ * The passes, in order: scan (choose and decode the TU), emit the entry check,
+ * emit each instruction through its handler, emit the stubs of its exits, tie
+ * up the tables, hand the CCF to the cache.
+ *
+ * Nothing that is emitted touches the guest's flags but the guest's own
+ * instructions: even the address checks at entries and return sites are made
+ * without flags, because a check that fails leads to code that may need them.
+ */
+
+int xlat_create(struct xlat **out, const struct xlat_config *config)
+{
+    struct xlat *x = calloc(1, sizeof(*x));
+
+    if (!x)
+        return -ENOMEM;
+    x->config = *config;
+    if (!x->config.max_insns || x->config.max_insns > XLAT_MAX_INSNS)
+        x->config.max_insns = XLAT_MAX_INSNS;
+    *out = x;
+    return 0;
+}
+
+void xlat_destroy(struct xlat *x)
+{
+    free(x);
+}
+
+static void add_point(struct xlat *x, uint16_t gip_offset, uint16_t uncounted)
+{
+    struct ccf_point *p = &x->points[x->point_count];
+    uint32_t offset = emit_offset(&x->e);
+
+    /* The last point of an address wins. */
+    if (x->point_count && p[-1].host_offset == offset)
+        p--;
+    else
+        x->point_count++;
+    ENSURE(x->point_count <= ARRAY_COUNT(x->points));
+    *p = (struct ccf_point){
+        .host_offset = offset,
+        .gip_offset = gip_offset,
+        .esp_delta = (int16_t)x->delta,
+        .uncounted = uncounted,
+        .flags = x->no_delivery ? POINT_NO_DELIVERY : 0,
+    };
+}
+
+static uint16_t gip_offset(const struct xlat *x, const struct xlat_insn *xi)
+{
+    return (uint16_t)(xi->offset - (x->gip & PAGE_MASK));
+}
+
+static uint16_t uncounted(const struct xlat *x, const struct xlat_insn *xi)
+{
+    return x->mode & MODE_COUNT ? xi->block_rest : 0;
+}
+
+void xlat_point(struct xlat *x)
+{
+    const struct xlat_insn *xi = &x->insns[x->current];
+
+    add_point(x, gip_offset(x, xi), uncounted(x, xi));
+}
+
+/* lea r12d, [r12 + delta] */
+void xlat_sync(struct xlat *x)
+{
+    if (!x->delta)
+        return;
+    emit_lea_rd(&x->e, HOST_ESP, HOST_ESP, x->delta);
+    x->delta = 0;
+    xlat_point(x);
+}
+
+/*
+ * mov r9, imm64 record
+ * jmp exit
+ */
+struct ccf_exit *xlat_emit_exit(struct xlat *x, enum exit_kind kind,
+                                gip_t target)
+{
+    struct ccf_exit *exit = &x->exits[x->exit_count];
+
+    ENSURE(x->exit_count < ARRAY_COUNT(x->exits));
+    ASSERT(x->delta == 0);
+    *exit = (struct ccf_exit){.kind = kind, .target = target};
+    emit_u8(&x->e, 0x49);
+    emit_u8(&x->e, 0xb9);
+    x->record_at[x->exit_count++] = emit_offset(&x->e);
+    emit_u64(&x->e, 0);
+    emit_jmp(&x->e, x->config.glue.exit);
+    return exit;
+}
+
+void xlat_step(struct xlat *x, const struct xlat_insn *xi)
+{
+    struct ccf_exit *exit;
+
+    xlat_sync(x);
+    exit = xlat_emit_exit(x, EXIT_STEP, xlat_gip(x, xi));
+    exit->uncounted = uncounted(x, xi);
+    exit->resume_gip = xlat_next(x, xi);
+    if (xi->flow == FLOW_NEXT)
+        exit->resume_offset = emit_offset(&x->e);
+}
+
+static uint32_t table_index(gip_t gip)
+{
+    return gip & 0xffff;
+}
+
+static bool same_page(const struct xlat *x, gip_t target)
+{
+    return ((target ^ x->gip) & ~(gip_t)PAGE_MASK) == 0;
+}
+
+static void add_stub(struct xlat *x, uint32_t at, gip_t target, bool call)
+{
+    ENSURE(x->stub_count < ARRAY_COUNT(x->stubs));
+    x->stubs[x->stub_count++] =
+        (struct xlat_stub){.at = at,
+                           .target = target,
+                           .chainable = same_page(x, target),
+                           .call = call};
+}
+
+/*
+ * In the same page:  jmp/call stub       (chained: the other CCF's body)
+ * elsewhere:         mov r8d, target
+ *                    jmp/call [r14 + (target & ffffh) * 8]
+ */
+void xlat_leave(struct xlat *x, bool call, gip_t target)
+{
+    ASSERT(x->delta == 0);
+    if (same_page(x, target)) {
+        add_stub(x, call ? emit_call(&x->e, 0) : emit_jmp(&x->e, 0), target,
+                 call);
+        return;
+    }
+    emit_mov_ri(&x->e, HOST_TARGET, target);
+    if (call)
+        emit_call_table(&x->e, table_index(target));
+    else
+        emit_jmp_table(&x->e, table_index(target));
+}
+
+/* jcc/jmp to an instruction of the TU. */
+static void internal_branch(struct xlat *x, uint16_t index, int cc)
+{
+    const struct xlat_insn *to = &x->insns[index];
+    uint32_t at =
+        cc < 0 ? emit_jmp(&x->e, 0) : emit_jcc(&x->e, (unsigned)cc, 0);
+
+    if (to->host_label != XLAT_NO_LABEL) {
+        mcode_patch_rel32(tc_mcode(x->config.tc), x->e.rx_start + at,
+                          x->e.rx_start + to->host_label);
+        return;
+    }
+    ENSURE(x->fixup_count < ARRAY_COUNT(x->fixups));
+    x->fixups[x->fixup_count++] =
+        (struct xlat_fixup){.at = at, .target = index};
+}
+
+void xlat_goto(struct xlat *x, const struct xlat_insn *xi, int cc, gip_t target)
+{
+    if (xi->target != XLAT_NO_INSN)
+        internal_branch(x, xi->target, cc);
+    else if (cc < 0)
+        xlat_leave(x, false, target);
+    else
+        add_stub(x, emit_jcc(&x->e, (unsigned)cc, 0), target, false);
+}
+
+/*
+ * Is r8d the address? Without flags:
+ *     mov r9, rcx
+ *     lea ecx, [r8 - address]
+ *     jecxz 1f
+ *     mov rcx, r9
+ *     jmp elsewhere
+ * 1:  mov rcx, r9
+ */
+static void emit_address_check(struct emit *e, gip_t address,
+                               uint64_t elsewhere)
+{
+    uint32_t ok;
+
+    emit_mov64_rr(e, HOST_R9, HOST_RCX);
+    emit_lea_rd(e, HOST_RCX, HOST_TARGET, (int32_t)(0 - address));
+    ok = emit_jecxz(e);
+    emit_mov64_rr(e, HOST_RCX, HOST_R9);
+    emit_jmp(e, elsewhere);
+    emit_patch8(e, ok);
+    emit_mov64_rr(e, HOST_RCX, HOST_R9);
+}
+
+void xlat_return_site(struct xlat *x, const struct xlat_insn *xi)
+{
+    ENSURE(x->return_count < ARRAY_COUNT(x->return_sites));
+    x->return_sites[x->return_count++] = emit_offset(&x->e);
+    emit_address_check(&x->e, xlat_next(x, xi), x->config.glue.lookup);
+}
+
+/*
+ * mov r9, [r15 + retired]
+ * lea r9, [r9 + count]
+ * mov [r15 + retired], r9
+ */
+static void emit_count(struct xlat *x, const struct xlat_insn *xi)
+{
+    int32_t counter = x->config.layout.retired;
+
+    if (!(x->mode & MODE_COUNT) || !xi->block_head)
+        return;
+    add_point(x, gip_offset(x, xi), 0);
+    emit_load64_rd(&x->e, HOST_R9, HOST_VCPU, counter);
+    emit_lea64_rd(&x->e, HOST_R9, HOST_R9, xi->block_rest);
+    emit_store64_rd(&x->e, HOST_VCPU, counter, HOST_R9);
+}
+
+static xlat_fn *const handlers[OP_COUNT] = {
+#define OP(mnemonic, feature, interp, handler, undefined_flags) \
+    [OP_##mnemonic] = xlat_op_##handler,
+#include "translator/decode/insn_ops.def"
+#undef OP
+};
+
+static bool is_soft(const struct xlat *x, const struct xlat_insn *xi)
+{
+    return x->config.is_soft(x->config.opaque, x->gfn, xi->offset);
+}
+
+/* Forget what a handler emitted that gave up half-way. */
+struct mark {
+    uint8_t *at;
+    int32_t delta;
+    uint32_t point_count;
+};
+
+static void emit_one(struct xlat *x, const struct xlat_insn *xi)
+{
+    struct mark mark;
+
+    xlat_point(x);
+    mark = (struct mark){x->e.at, x->delta, x->point_count};
+    if (xi->in.op != OP_INVALID && xi->in.address_size == 4 &&
+        !is_soft(x, xi) && handlers[xi->in.op](x, xi))
+        return;
+    x->e.at = mark.at;
+    x->delta = mark.delta;
+    x->point_count = mark.point_count;
+    xlat_step(x, xi);
+}
+
+static void emit_body(struct xlat *x)
+{
+    for (x->current = 0; x->current < x->insn_count; x->current++) {
+        struct xlat_insn *xi = &x->insns[x->current];
+
+        if (xi->label) {
+            xlat_sync(x);
+            xi->host_label = emit_offset(&x->e);
+        }
+        emit_count(x, xi);
+        emit_one(x, xi);
+        x->no_delivery = xi->in.op == OP_STI;
+        if (xi->last && xi->flow != FLOW_JUMP) {
+            xlat_sync(x);
+            xlat_leave(x, false, xlat_next(x, xi));
+        }
+    }
+}
+
+static void emit_stub(struct xlat *x, const struct xlat_stub *stub)
+{
+    struct ccf_exit *exit;
+    uint32_t offset = emit_offset(&x->e);
+
+    emit_patch32(&x->e, stub->at);
+    if (!stub->chainable) {
+        emit_mov_ri(&x->e, HOST_TARGET, stub->target);
+        emit_jmp_table(&x->e, table_index(stub->target));
+        return;
+    }
+    exit = xlat_emit_exit(x, stub->call ? EXIT_CALL : EXIT_JUMP, stub->target);
+    exit->rel_offset = stub->at;
+    exit->stub_offset = offset;
+}
+
+static void bind_fixups(struct xlat *x)
+{
+    for (uint32_t i = 0; i < x->fixup_count; i++) {
+        const struct xlat_fixup *f = &x->fixups[i];
+        uint32_t label = x->insns[f->target].host_label;
+
+        ENSURE(label != XLAT_NO_LABEL);
+        mcode_patch_rel32(tc_mcode(x->config.tc), x->e.rx_start + f->at,
+                          x->e.rx_start + label);
+    }
+}
+
+static void *copy_of(const void *data, size_t len)
+{
+    void *copy = malloc(len ? len : 1);
+
+    ENSURE(copy);
+    memcpy(copy, data, len);
+    return copy;
+}
+
+static void bind_exits(struct xlat *x, struct ccf *ccf)
+{
+    for (uint32_t i = 0; i < x->exit_count; i++) {
+        uint64_t record = (uint64_t)(uintptr_t)&ccf->exits[i];
+
+        ccf->exits[i].ccf = ccf;
+        memcpy(x->e.start + x->record_at[i], &record, sizeof(record));
+    }
+}
+
+static struct ccf *make_ccf(struct xlat *x, uint32_t body)
+{
+    struct ccf *ccf = calloc(1, sizeof(*ccf));
+
+    ENSURE(ccf);
+    ccf->gip = x->gip;
+    ccf->mode = x->mode;
+    ccf->gfn = x->gfn;
+    ccf->source_len = x->page_end - (x->gip & PAGE_MASK);
+    ccf->insn_count = x->insn_count;
+    ccf->start = ccf->entry = x->e.rx_start;
+    ccf->body = ccf->start + body;
+    ccf->host_len = emit_offset(&x->e);
+    ccf->point_count = x->point_count;
+    ccf->points = copy_of(x->points, x->point_count * sizeof(*x->points));
+    ccf->exit_count = x->exit_count;
+    ccf->exits = copy_of(x->exits, x->exit_count * sizeof(*x->exits));
+    ccf->return_count = x->return_count;
+    ccf->return_sites =
+        copy_of(x->return_sites, x->return_count * sizeof(*x->return_sites));
+    bind_exits(x, ccf);
+    return ccf;
+}
+
+static void begin(struct xlat *x)
+{
+    size_t room = x->insn_count * XLAT_MAX_BYTES + 256;
+    uint64_t rx = tc_reserve(x->config.tc, room);
+    uint8_t *rw = mcode_rw(tc_mcode(x->config.tc), rx);
+
+    emit_init(&x->e, rw, rw + room, rx);
+    x->delta = 0;
+    x->no_delivery = false;
+    x->point_count = x->exit_count = x->return_count = 0;
+    x->fixup_count = x->stub_count = 0;
+}
+
+static void log_tu(const struct xlat *x, const struct ccf *ccf)
+{
+    char text[96];
+
+    log_line(LOG_XLAT, "TU %08x frame %05llx mode %02x: %u insns, %u bytes",
+             ccf->gip, (unsigned long long)ccf->gfn, ccf->mode, ccf->insn_count,
+             ccf->host_len);
+    for (uint32_t i = 0; log_on(LOG_GUEST) && i < x->insn_count; i++) {
+        const struct xlat_insn *xi = &x->insns[i];
+
+        insn_format(&xi->in, xlat_gip(x, xi), true, text, sizeof(text));
+        log_line(LOG_GUEST, "%08x  %s", xlat_gip(x, xi), text);
+    }
+    for (uint32_t at = 0; log_on(LOG_HOST) && at < ccf->host_len;) {
+        size_t len = insn_format_host(x->e.start + at, ccf->host_len - at,
+                                      ccf->start + at, text, sizeof(text));
+
+        log_line(LOG_HOST, "%llx  %s", (unsigned long long)ccf->start + at,
+                 text);
+        at += (uint32_t)len;
+    }
+}
+
+struct ccf *xlat_tu(struct xlat *x, gip_t gip, gfn_t gfn, uint32_t mode,
+                    const uint8_t *page)
+{
+    struct ccf *ccf;
+    uint32_t body;
+
+    x->gip = gip;
+    x->gfn = gfn;
+    x->mode = mode;
+    x->page = page;
+    if (!xlat_scan(x))
+        return NULL;
+
+    begin(x);
+    emit_address_check(&x->e, gip, x->config.glue.miss);
+    body = emit_offset(&x->e);
+    emit_body(x);
+    for (uint32_t i = 0; i < x->stub_count; i++)
+        emit_stub(x, &x->stubs[i]);
+    ENSURE(!x->e.overflow);
+    bind_fixups(x);
+
+    ccf = make_ccf(x, body);
+    tc_insert(x->config.tc, ccf);
+    stat_inc(x->config.stats, STAT_TU_TRANSLATED);
+    stat_add(x->config.stats, STAT_TU_INSNS, ccf->insn_count);
+    stat_add(x->config.stats, STAT_TU_HOST_BYTES, ccf->host_len);
+    log_tu(x, ccf);
+    return ccf;
+}

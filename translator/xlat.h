@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TRANSLATOR_XLAT_H
+#define TRANSLATOR_XLAT_H
+
+/*
+ * PURPOSE: translate one TU into one CCF.
+ *
+ * A TU is a function-like region inside one page: instructions in address
+ * order from its gip on, going on behind calls, conditional branches and
+ * unconditional ones that an earlier forward branch jumps over. It ends at a
+ * transfer nothing jumps over, before an instruction that leaves the page, or
+ * at the size limit.
+ *
+ * What the translator does not compile becomes an EXIT_STEP: the interpreter
+ * runs that one instruction.
+ */
+#include "cache/tc.h"
+#include "translator/decode/insn.h"
+
+/* The state of the machine that shaped the code: the key's mode bits. Flat
+ * CS DS ES SS with 32-bit code and stack is a precondition of translation. */
+#define MODE_USER  BIT(0) /* CPL 3 */
+#define MODE_X87   BIT(1) /* x87 and MMX do not fault: CR0.EM = TS = 0 */
+#define MODE_SSE   BIT(2) /* as X87, and CR4.OSFXSR */
+#define MODE_FS    BIT(3) /* FS is usable, writable data, limit 4 GiB */
+#define MODE_GS    BIT(4) /* GS likewise */
+#define MODE_TSC   BIT(5) /* RDTSC is allowed and shows the host's */
+#define MODE_COUNT BIT(6) /* count retired instructions */
+
+/* Addresses of the glue that CCFs jump to. */
+struct xlat_glue {
+    uint64_t exit;   /* leave to the monitor, r9 = exit record */
+    uint64_t miss;   /* look r8d up in C */
+    uint64_t lookup; /* look r8d up in the table */
+};
+
+/* Offsets from the vcpu (r15) of what generated code touches. */
+struct xlat_layout {
+    int32_t eflags;
+    int32_t if_flag;
+    int32_t irq_line;
+    int32_t seg_base;
+    int32_t retired; /* 64-bit counter of instructions in CCFs */
+};
+
+struct xlat_config {
+    struct tc *tc;
+    struct stats *stats;
+    uint32_t features;  /* of the guest's CPU: BIT(FEAT_*) */
+    uint32_t max_insns; /* per TU; 0: the default */
+    struct xlat_glue glue;
+    struct xlat_layout layout;
+    void *opaque;
+    /* The instruction at this place trapped before: make it a STEP. */
+    bool (*is_soft)(void *opaque, gfn_t gfn, uint32_t offset);
+};
+
+struct xlat;
+
+/* 0 or -ENOMEM. config is copied. */
+MUST_CHECK int xlat_create(struct xlat **out, const struct xlat_config *config);
+void xlat_destroy(struct xlat *xlat);
+
+/* Translate the TU at gip, whose page's bytes are at page. The CCF is in the
+ * cache on return. NULL when the first instruction cannot be translated here
+ * (it leaves the page): the caller interprets it. */
+struct ccf *xlat_tu(struct xlat *xlat, gip_t gip, gfn_t gfn, uint32_t mode,
+                    const uint8_t *page);
+
+#endif /* TRANSLATOR_XLAT_H */

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+#include "translator/xlat_priv.h"
+
+/*
+ * Handlers of control transfers and of what touches IF.
+ */
+
+/* The target of a direct branch. */
+static gip_t direct_target(const struct xlat *x, const struct xlat_insn *xi)
+{
+    return xlat_next(x, xi) + (gip_t)xi->in.imm;
+}
+
+/* Apply the delta in the middle of an instruction: no new point. */
+static void settle(struct xlat *x)
+{
+    if (x->delta)
+        emit_lea_rd(&x->e, HOST_ESP, HOST_ESP, x->delta);
+    x->delta = 0;
+}
+
+/*
+ * jmp rel  =>  jmp label | jmp stub | table
+ * jmp r/m  =>  mov r8d, r/m; movzx r9d, r8w; jmp [r14 + r9*8]
+ */
+bool xlat_op_jmp(struct xlat *x, const struct xlat_insn *xi)
+{
+    if (xi->in.operand_size != 4 || xi->in.operand[0].kind == OPERAND_FAR ||
+        (!xlat_is_direct(&xi->in) && xi->in.operand[0].size != 4))
+        return false;
+    xlat_sync(x);
+    if (xlat_is_direct(&xi->in)) {
+        xlat_goto(x, xi, -1, direct_target(x, xi));
+        return true;
+    }
+    if (!xlat_load_target(x, xi))
+        return false;
+    emit_jmp_lookup(&x->e);
+    return true;
+}
+
+/* jcc rel  =>  jcc label | jcc stub */
+bool xlat_op_jcc(struct xlat *x, const struct xlat_insn *xi)
+{
+    if (xi->in.operand_size != 4)
+        return false;
+    xlat_sync(x);
+    xlat_goto(x, xi, xi->in.cc, direct_target(x, xi));
+    return true;
+}
+
+/*
+ * loop rel   =>  lea ecx, [rcx - 1]; jecxz 1f; jmp target; 1:
+ * jecxz rel  =>  jecxz 1f; jmp 2f; 1: jmp target; 2:
+ * LOOPE and LOOPNE are left to the interpreter.
+ */
+bool xlat_op_loop(struct xlat *x, const struct xlat_insn *xi)
+{
+    gip_t target = direct_target(x, xi);
+    uint32_t skip;
+    uint32_t over;
+
+    if (xi->in.operand_size != 4 || xi->in.opcode < 0xe2)
+        return false;
+    xlat_sync(x);
+    if (xi->in.opcode == 0xe2) {
+        emit_lea_rd(&x->e, HOST_RCX, HOST_RCX, -1);
+        skip = emit_jecxz(&x->e);
+        xlat_goto(x, xi, -1, target);
+        emit_patch8(&x->e, skip);
+        return true;
+    }
+    skip = emit_jecxz(&x->e);
+    over = emit_jmp8(&x->e);
+    emit_patch8(&x->e, skip);
+    xlat_goto(x, xi, -1, target);
+    emit_patch8(&x->e, over);
+    return true;
+}
+
+/*
+ * call rel  =>  mov dword gs:[r12 + delta - 4], return address
+ *               lea r12d, [r12 + delta - 4]
+ *               call stub | mov r8d, target; call [table]
+ *               (return site)
+ * call r/m  =>  mov r8d, r/m; as above; movzx r9d, r8w; call [r14 + r9*8]
+ */
+bool xlat_op_call(struct xlat *x, const struct xlat_insn *xi)
+{
+    const struct insn *in = &xi->in;
+    bool direct = xlat_is_direct(in);
+
+    if (in->operand_size != 4 || in->operand[0].kind == OPERAND_FAR ||
+        (!direct && in->operand[0].size != 4))
+        return false;
+    if (!direct && !xlat_load_target(x, xi))
+        return false;
+    emit_store_window_i(&x->e, HOST_ESP, x->delta - 4, xlat_next(x, xi));
+    x->delta -= 4;
+    settle(x);
+    if (direct)
+        xlat_leave(x, true, direct_target(x, xi));
+    else
+        emit_call_lookup(&x->e);
+    xlat_return_site(x, xi);
+    return true;
+}
+
+/* ret [n]  =>  mov r8d, gs:[r12 + delta]
+ *              lea r12d, [r12 + delta + 4 + n]
+ *              ret */
+bool xlat_op_ret(struct xlat *x, const struct xlat_insn *xi)
+{
+    const struct insn *in = &xi->in;
+    bool far = in->opcode == 0xca || in->opcode == 0xcb;
+
+    if (in->operand_size != 4 || far)
+        return false;
+    emit_load_window(&x->e, HOST_TARGET, HOST_ESP, x->delta);
+    x->delta += 4 + (in->imm_len ? (uint16_t)in->imm : 0);
+    settle(x);
+    emit_ret(&x->e);
+    return true;
+}
+
+/* cli  =>  mov byte [r15 + if_flag], 0
+ * SDM 2A "CLI": #GP if IOPL < CPL; CPL 0 never faults. */
+bool xlat_op_cli(struct xlat *x, const struct xlat_insn *xi)
+{
+    (void)xi;
+    if (x->mode & MODE_USER)
+        return false;
+    emit_store8_di(&x->e, HOST_VCPU, x->config.layout.if_flag, 0);
+    return true;
+}
+
+/*
+ * sti  =>  mov r9, rcx
+ *          movzx ecx, byte [r15 + irq_line]
+ *          jecxz 1f
+ *          mov rcx, r9
+ *          (step: an interrupt waits)
+ *     1:   mov rcx, r9
+ *          mov byte [r15 + if_flag], 1
+ */
+bool xlat_op_sti(struct xlat *x, const struct xlat_insn *xi)
+{
+    struct ccf_exit *exit;
+    uint32_t quiet;
+
+    if (x->mode & MODE_USER)
+        return false;
+    xlat_sync(x);
+    emit_mov64_rr(&x->e, HOST_R9, HOST_RCX);
+    emit_load8_rd(&x->e, HOST_RCX, HOST_VCPU, x->config.layout.irq_line);
+    quiet = emit_jecxz(&x->e);
+    emit_mov64_rr(&x->e, HOST_RCX, HOST_R9);
+    exit = xlat_emit_exit(x, EXIT_STEP, xlat_gip(x, xi));
+    exit->uncounted = x->mode & MODE_COUNT ? xi->block_rest : 0;
+    exit->resume_gip = xlat_next(x, xi);
+    emit_patch8(&x->e, quiet);
+    emit_mov64_rr(&x->e, HOST_RCX, HOST_R9);
+    emit_store8_di(&x->e, HOST_VCPU, x->config.layout.if_flag, 1);
+    exit->resume_offset = emit_offset(&x->e);
+    return true;
+}
+
+/*
+ * pushf  =>  pushfq
+ *            pop r8                       live flags + 202h
+ *            movzx r9d, byte [r15 + if_flag]
+ *            lea r9d, [0 + r9*8]          three times: IF is bit 9
+ *            lea r8d, [r8 + r9]
+ *            mov r9d, [r15 + eflags]      the rest, bit 1 included
+ *            lea r8d, [r8 + r9]
+ *            lea r8d, [r8 - 202h]
+ *            mov gs:[r12 + delta - 4], r8d
+ * The bits are disjoint, so that additions, which leave the flags alone, do.
+ * RF and VM are 0 in translated code (SDM 2B "PUSHF/PUSHFD").
+ */
+bool xlat_op_pushf(struct xlat *x, const struct xlat_insn *xi)
+{
+    static const uint8_t pushfq_pop_r8[] = {0x9c, 0x41, 0x58};
+    struct emit *e = &x->e;
+
+    if (xi->in.operand_size != 4)
+        return false;
+    emit_bytes(e, pushfq_pop_r8, sizeof(pushfq_pop_r8));
+    emit_load8_rd(e, HOST_R9, HOST_VCPU, x->config.layout.if_flag);
+    for (unsigned i = 0; i < 3; i++)
+        emit_lea_times8(e, HOST_R9);
+    emit_lea32_rr(e, HOST_R8, HOST_R8, HOST_R9);
+    emit_load_rd(e, HOST_R9, HOST_VCPU, x->config.layout.eflags);
+    emit_lea32_rr(e, HOST_R8, HOST_R8, HOST_R9);
+    emit_lea_rd(e, HOST_R8, HOST_R8, -0x202);
+    emit_store_window(e, HOST_ESP, x->delta - 4, HOST_R8);
+    x->delta -= 4;
+    return true;
+}
+
+/* rdtsc: the TSC offset is 0 and CR4.TSD allows it. */
+bool xlat_op_rdtsc(struct xlat *x, const struct xlat_insn *xi)
+{
+    return (x->mode & MODE_TSC) && xlat_copy(x, xi);
+}

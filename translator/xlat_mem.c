@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+#include "translator/xlat_priv.h"
+
+/*
+ * Handlers of instructions that are copied, and of data movement with the
+ * stack. The emitted host code stands above each handler.
+ */
+
+/* Does an explicit operand name ESP or SP as a register? */
+static bool names_esp(const struct insn *in)
+{
+    for (unsigned i = 0; i < in->operand_count; i++) {
+        const struct insn_operand *o = &in->operand[i];
+
+        if (o->kind == OPERAND_REG && !o->hidden && o->index == REG_ESP &&
+            o->size >= 2)
+            return true;
+    }
+    return false;
+}
+
+static bool names_system_register(const struct insn *in)
+{
+    for (unsigned i = 0; i < in->operand_count; i++)
+        if (in->operand[i].kind == OPERAND_SEG ||
+            in->operand[i].kind == OPERAND_CR ||
+            in->operand[i].kind == OPERAND_DR)
+            return true;
+    return false;
+}
+
+static bool has_segment_base(const struct insn *in)
+{
+    return in->mem.seg == SEG_FS || in->mem.seg == SEG_GS;
+}
+
+/*
+ * lea r8d, [ea]
+ * mov r9d, [r15 + base of FS or GS]    FS and GS only
+ * lea r8d, [r8 + r9]
+ */
+bool xlat_address(struct xlat *x, const struct xlat_insn *xi)
+{
+    const struct insn *in = &xi->in;
+    uint32_t need = in->mem.seg == SEG_FS ? MODE_FS : MODE_GS;
+
+    if (has_segment_base(in) && !(x->mode & need))
+        return false;
+    emit_lea_operand(&x->e, HOST_R8, in, x->delta);
+    if (has_segment_base(in)) {
+        emit_load_rd(&x->e, HOST_R9, HOST_VCPU,
+                     x->config.layout.seg_base + 4 * in->mem.seg);
+        emit_lea32_rr(&x->e, HOST_R8, HOST_R8, HOST_R9);
+    }
+    return true;
+}
+
+/* The instruction itself, its memory operand through the window. */
+bool xlat_copy(struct xlat *x, const struct xlat_insn *xi)
+{
+    const struct insn *in = &xi->in;
+    struct emit_insn how = {.window = true};
+
+    if (names_system_register(in))
+        return false;
+    if (in->has_mem && (!in->has_modrm || in->modrm >= 0xc0))
+        return false;
+    if (names_esp(in))
+        xlat_sync(x);
+    if (in->has_mem && has_segment_base(in)) {
+        if (!xlat_address(x, xi))
+            return false;
+        how.use_base = true;
+        how.base = HOST_R8;
+    }
+    how.esp_delta = x->delta;
+    return emit_insn(&x->e, in, &how);
+}
+
+/* inc/dec r (40-4F) => FF /0, FF /1: the short forms are REX in 64-bit mode.
+ * 82 /n => 80 /n: undefined in 64-bit mode. */
+bool xlat_op_copy(struct xlat *x, const struct xlat_insn *xi)
+{
+    struct xlat_insn other = *xi;
+    struct insn *in = &other.in;
+
+    if (in->map == 0 && (in->opcode & 0xf0) == 0x40) {
+        in->modrm = (uint8_t)(0xc0 | (in->opcode & 0xf));
+        in->opcode = 0xff;
+        in->has_modrm = true;
+    } else if (in->map == 0 && in->opcode == 0x82) {
+        in->opcode = 0x80;
+    }
+    return xlat_copy(x, &other);
+}
+
+bool xlat_op_x87(struct xlat *x, const struct xlat_insn *xi)
+{
+    return (x->mode & MODE_X87) && xlat_copy(x, xi);
+}
+
+bool xlat_op_sse(struct xlat *x, const struct xlat_insn *xi)
+{
+    return (x->mode & MODE_SSE) && xlat_copy(x, xi);
+}
+
+bool xlat_op_nop(struct xlat *x, const struct xlat_insn *xi)
+{
+    (void)x;
+    (void)xi;
+    return true;
+}
+
+bool xlat_op_fallback(struct xlat *x, const struct xlat_insn *xi)
+{
+    (void)x;
+    (void)xi;
+    return false;
+}
+
+bool xlat_op_transfer(struct xlat *x, const struct xlat_insn *xi)
+{
+    (void)x;
+    (void)xi;
+    return false;
+}
+
+/* mov al/ax/eax, [moffs] and back (A0-A3) => 8A 8B 88 89 with [disp32]: in
+ * 64-bit mode moffs is eight bytes, and 67h before it stalls the decoder. */
+static bool mov_moffs(struct xlat *x, const struct xlat_insn *xi)
+{
+    static const uint8_t opcode[] = {0x8a, 0x8b, 0x88, 0x89};
+    struct xlat_insn other = *xi;
+
+    other.in.opcode = opcode[xi->in.opcode & 3];
+    other.in.has_modrm = true;
+    other.in.modrm = 0x05;
+    other.in.imm_len = 0;
+    other.in.disp_len = 4;
+    return xlat_copy(x, &other);
+}
+
+/* mov r, esp  =>  lea r, [r12 + delta];  mov esp, r  =>  mov r12d, r */
+bool xlat_op_mov(struct xlat *x, const struct xlat_insn *xi)
+{
+    const struct insn *in = &xi->in;
+    const struct insn_operand *to = &in->operand[0];
+    const struct insn_operand *from = &in->operand[1];
+
+    if (in->has_mem && !in->has_modrm)
+        return mov_moffs(x, xi);
+    if (to->kind != OPERAND_REG || from->kind != OPERAND_REG || to->size != 4 ||
+        from->size != 4 || to->index == from->index)
+        return xlat_copy(x, xi);
+    if (from->index == REG_ESP) {
+        emit_lea_rd(&x->e, host_of(to->index), HOST_ESP, x->delta);
+        return true;
+    }
+    if (to->index == REG_ESP) {
+        emit_mov_rr(&x->e, HOST_ESP, host_of(from->index));
+        x->delta = 0;
+        return true;
+    }
+    return xlat_copy(x, xi);
+}
+
+/* lea r, [ea]; lea esp, [esp + n] only moves the pending delta. */
+bool xlat_op_lea(struct xlat *x, const struct xlat_insn *xi)
+{
+    const struct insn *in = &xi->in;
+    unsigned to = in->operand[0].index;
+    const struct insn_mem *m = &in->mem;
+
+    if (in->operand[0].size != 4 || !in->has_mem)
+        return false;
+    if (to == REG_ESP && m->base == REG_ESP && m->index == INSN_NO_REG &&
+        m->disp > -4096 && m->disp < 4096 && x->delta > -16384 &&
+        x->delta < 16384) {
+        x->delta += m->disp;
+        return true;
+    }
+    emit_lea_operand(&x->e, host_of(to), in, x->delta);
+    if (to == REG_ESP)
+        x->delta = 0;
+    return true;
+}
+
+/* Load the 32-bit operand into r8d. */
+static bool load_operand(struct xlat *x, const struct xlat_insn *xi)
+{
+    const struct insn_operand *o = &xi->in.operand[0];
+
+    if (o->size != 4)
+        return false;
+    if (o->kind == OPERAND_REG && o->index == REG_ESP) {
+        emit_lea_rd(&x->e, HOST_R8, HOST_ESP, x->delta);
+    } else if (o->kind == OPERAND_REG) {
+        emit_mov_rr(&x->e, HOST_R8, host_of(o->index));
+    } else if (o->kind == OPERAND_MEM) {
+        if (!xlat_address(x, xi))
+            return false;
+        emit_load_window(&x->e, HOST_R8, HOST_R8, 0);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/*
+ * push r    =>  mov gs:[r12 + delta - 4], r
+ * push imm  =>  mov dword gs:[r12 + delta - 4], imm
+ * push m    =>  mov r8d, m; mov gs:[r12 + delta - 4], r8d
+ * The delta moves afterwards, so that a fault leaves ESP as it was.
+ */
+bool xlat_op_push(struct xlat *x, const struct xlat_insn *xi)
+{
+    const struct insn *in = &xi->in;
+    const struct insn_operand *o = &in->operand[0];
+    int32_t at = x->delta - 4;
+
+    if (in->operand_size != 4)
+        return false;
+    if (o->kind == OPERAND_IMM) {
+        emit_store_window_i(&x->e, HOST_ESP, at, (uint32_t)in->imm);
+    } else if (o->kind == OPERAND_REG && o->index != REG_ESP) {
+        emit_store_window(&x->e, HOST_ESP, at, host_of(o->index));
+    } else {
+        if (!load_operand(x, xi))
+            return false;
+        emit_store_window(&x->e, HOST_ESP, at, HOST_R8);
+    }
+    x->delta -= 4;
+    return true;
+}
+
+/* pop m: the address is computed with ESP as it is after the pop (SDM 2B
+ * "POP"): mov r11d, gs:[r12 + delta]; lea r8d, [ea]; mov gs:[r8], r11d */
+static bool pop_memory(struct xlat *x, const struct xlat_insn *xi)
+{
+    emit_load_window(&x->e, HOST_R11, HOST_ESP, x->delta);
+    x->delta += 4;
+    if (!xlat_address(x, xi))
+        return false;
+    emit_store_window(&x->e, HOST_R8, 0, HOST_R11);
+    return true;
+}
+
+/* pop r  =>  mov r, gs:[r12 + delta] */
+bool xlat_op_pop(struct xlat *x, const struct xlat_insn *xi)
+{
+    const struct insn *in = &xi->in;
+    const struct insn_operand *o = &in->operand[0];
+
+    if (in->operand_size != 4)
+        return false;
+    if (o->kind == OPERAND_MEM)
+        return pop_memory(x, xi);
+    if (o->kind != OPERAND_REG)
+        return false;
+    emit_load_window(&x->e, host_of(o->index), HOST_ESP, x->delta);
+    x->delta = o->index == REG_ESP ? 0 : x->delta + 4;
+    return true;
+}
+
+/* leave  =>  mov r8d, gs:[ebp]; lea r12d, [rbp + 4]; mov ebp, r8d */
+bool xlat_op_leave(struct xlat *x, const struct xlat_insn *xi)
+{
+    if (xi->in.operand_size != 4)
+        return false;
+    emit_load_window(&x->e, HOST_R8, HOST_RBP, 0);
+    emit_lea_rd(&x->e, HOST_ESP, HOST_RBP, 4);
+    emit_mov_rr(&x->e, HOST_RBP, HOST_R8);
+    x->delta = 0;
+    return true;
+}
+
+/*
+ * String forms take 64-bit pointers into the window; r13 is its base, which
+ * is 4 GiB aligned, so that truncation gives the guest's register back. ES
+ * cannot be overridden to GS, hence no segment prefix. Faults and kicks find
+ * the instruction restartable with ecx, esi and edi as they stand.
+ *
+ *   lea rsi, [rsi + r13]
+ *   lea rdi, [rdi + r13]
+ *   rep movsd
+ *   mov esi, esi
+ *   mov edi, edi
+ */
+bool xlat_op_string(struct xlat *x, const struct xlat_insn *xi)
+{
+    const struct insn *in = &xi->in;
+    unsigned form = in->opcode & 0xfe;
+    bool source = form == 0xa4 || form == 0xa6 || form == 0xac;
+    bool dest = form != 0xac;
+
+    if (source && in->mem.seg != SEG_DS)
+        return false;
+    if (source)
+        emit_lea64_rr(&x->e, HOST_RSI, HOST_RSI, HOST_WINDOW);
+    if (dest)
+        emit_lea64_rr(&x->e, HOST_RDI, HOST_RDI, HOST_WINDOW);
+    xlat_point(x);
+    if (in->operand_size == 2 && (in->opcode & 1))
+        emit_u8(&x->e, 0x66);
+    if (in->rep != REP_NONE)
+        emit_u8(&x->e, in->rep == REP_REPNE ? 0xf2 : 0xf3);
+    emit_u8(&x->e, in->opcode);
+    if (source)
+        emit_mov_rr(&x->e, HOST_RSI, HOST_RSI);
+    if (dest)
+        emit_mov_rr(&x->e, HOST_RDI, HOST_RDI);
+    return true;
+}
+
+bool xlat_load_target(struct xlat *x, const struct xlat_insn *xi)
+{
+    return load_operand(x, xi);
+}

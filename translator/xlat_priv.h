@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TRANSLATOR_XLAT_PRIV_H
+#define TRANSLATOR_XLAT_PRIV_H
+
+/*
+ * PURPOSE: what the translator's passes and handlers share: the TU in
+ * progress.
+ */
+#include "monitor/vcpu.h"
+#include "translator/emit_x86.h"
+#include "translator/xlat.h"
+
+#define XLAT_MAX_INSNS 400
+#define XLAT_MAX_BYTES 96 /* host bytes of one guest instruction, stubs too */
+#define XLAT_NO_LABEL  UINT32_MAX
+#define XLAT_NO_INSN   UINT16_MAX
+
+/* How control leaves an instruction; decides where TUs and blocks end. */
+enum xlat_flow {
+    FLOW_NEXT, /* falls through */
+    FLOW_COND, /* direct conditional branch */
+    FLOW_JUMP, /* unconditional transfer that does not come back */
+    FLOW_CALL, /* comes back behind itself */
+    FLOW_STEP  /* the interpreter runs it; a new block starts behind it */
+};
+
+/* One instruction of the TU. */
+struct xlat_insn {
+    struct insn in;
+    uint16_t offset; /* from the page's start */
+    uint8_t flow;    /* enum xlat_flow */
+    bool label;      /* an internal branch leads here */
+    bool block_head;
+    bool last;           /* what follows is not in the TU */
+    uint16_t target;     /* index of the internal branch target */
+    uint16_t block_rest; /* instructions to the end of its block */
+    uint32_t host_label; /* host offset of its label, once placed */
+};
+
+/* A rel32 to an instruction that is not placed yet. */
+struct xlat_fixup {
+    uint32_t at;
+    uint16_t target;
+};
+
+/* Code of an exit that is emitted behind the body; a rel32 leads to it. */
+struct xlat_stub {
+    uint32_t at; /* offset of the rel32 */
+    gip_t target;
+    bool chainable; /* else it goes through the table */
+    bool call;
+};
+
+struct xlat {
+    struct xlat_config config;
+
+    /* The TU. */
+    gip_t gip;
+    gfn_t gfn;
+    uint32_t mode;
+    const uint8_t *page;
+    uint32_t insn_count;
+    uint32_t page_end; /* offset behind the last byte read */
+    struct xlat_insn insns[XLAT_MAX_INSNS];
+    uint16_t index_at[PAGE_SIZE]; /* page offset -> instruction index */
+
+    /* Emission. */
+    struct emit e;
+    int32_t delta;    /* guest ESP = r12 + delta */
+    uint32_t current; /* index of the instruction being emitted */
+    bool no_delivery; /* the next point follows STI */
+    struct ccf_point points[3 * XLAT_MAX_INSNS + 8];
+    uint32_t point_count;
+    struct ccf_exit exits[2 * XLAT_MAX_INSNS + 8];
+    uint32_t record_at[2 * XLAT_MAX_INSNS + 8]; /* imm64 of its r9 load */
+    uint32_t exit_count;
+    uint32_t return_sites[XLAT_MAX_INSNS];
+    uint32_t return_count;
+    struct xlat_fixup fixups[XLAT_MAX_INSNS];
+    uint32_t fixup_count;
+    struct xlat_stub stubs[XLAT_MAX_INSNS];
+    uint32_t stub_count;
+};
+
+/* Guest address of an instruction, and of the one behind it. */
+static inline gip_t xlat_gip(const struct xlat *x, const struct xlat_insn *xi)
+{
+    return (x->gip & ~(gip_t)PAGE_MASK) + xi->offset;
+}
+
+static inline gip_t xlat_next(const struct xlat *x, const struct xlat_insn *xi)
+{
+    return xlat_gip(x, xi) + xi->in.len;
+}
+
+/* scan.c: fill insns from the page. False when there is not even one. */
+bool xlat_scan(struct xlat *x);
+
+/* The flow class of an instruction; by its handler in insn_ops.def. */
+enum xlat_flow xlat_flow(const struct insn *in);
+
+/* Direct branch target of a JMP, Jcc, LOOP, JECXZ or CALL with REL operand. */
+bool xlat_is_direct(const struct insn *in);
+
+/* ---- Building blocks of handlers (xlat.c) ---- */
+
+/* Note that from here on the guest is at the current instruction with the
+ * current delta. */
+void xlat_point(struct xlat *x);
+
+/* Apply the pending ESP delta to r12. */
+void xlat_sync(struct xlat *x);
+
+/* Leave for the interpreter to run the current instruction; goes on behind it
+ * when it falls through. */
+void xlat_step(struct xlat *x, const struct xlat_insn *xi);
+
+/* Go to a guest address, by internal branch, chained exit or table. cc is the
+ * condition, or -1 for always. delta must be 0. */
+void xlat_goto(struct xlat *x, const struct xlat_insn *xi, int cc,
+               gip_t target);
+
+/* The check behind a host call: r8d must be the return address. */
+void xlat_return_site(struct xlat *x, const struct xlat_insn *xi);
+
+/* Load r9 with the record of a new exit and enter the glue. The record may be
+ * filled in further until the next call. */
+struct ccf_exit *xlat_emit_exit(struct xlat *x, enum exit_kind kind,
+                                gip_t target);
+
+/* jmp (or call) to a guest address outside the TU, chained or by the table. */
+void xlat_leave(struct xlat *x, bool call, gip_t target);
+
+/* Handlers; false: not translatable in this form, use xlat_step(). */
+typedef bool xlat_fn(struct xlat *x, const struct xlat_insn *xi);
+
+xlat_fn xlat_op_x87;
+xlat_fn xlat_op_sse;
+
+#define OP(mnemonic, feature, interp, handler, undefined_flags) \
+    xlat_fn xlat_op_##handler;
+#include "translator/decode/insn_ops.def"
+#undef OP
+
+/* Emit a memory operand's instruction through the window; false as above. */
+bool xlat_copy(struct xlat *x, const struct xlat_insn *xi);
+
+/* Compute the linear address of the memory operand into r8d (segment base
+ * added). False when the segment is not usable in this mode. */
+bool xlat_address(struct xlat *x, const struct xlat_insn *xi);
+
+/* Load the 32-bit operand 0 (register or memory) into r8d; false as above. */
+bool xlat_load_target(struct xlat *x, const struct xlat_insn *xi);
+
+#endif /* TRANSLATOR_XLAT_PRIV_H */
