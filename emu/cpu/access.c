@@ -114,7 +114,8 @@ enum step interp_arpl(struct interp *interp, const struct insn *in)
 {
     uint32_t selector, rpl;
 
-    if (!operand_read(interp, in, 0, true, &selector) ||
+    /* Written, and checked for that, only if it changes. */
+    if (!operand_read(interp, in, 0, false, &selector) ||
         !operand_read(interp, in, 1, false, &rpl))
         return STEP_FAULT;
     rpl &= SELECTOR_RPL;

@@ -79,7 +79,7 @@ enum step interp_popa(struct interp *interp, const struct insn *in)
     unsigned size = in->operand_size;
     uint32_t value[REG_COUNT];
 
-    for (unsigned i = 0; i < REG_COUNT; i++)
+    for (unsigned i = REG_COUNT; i-- > 0;) /* upwards from EDI */
         if (!stack_peek(interp, (REG_EDI - i) * size, size, &value[i]))
             return STEP_FAULT;
     for (unsigned i = 0; i < REG_COUNT; i++)

@@ -245,13 +245,22 @@ static uint16_t op_of(unsigned mnemonic)
     return OP_INVALID;
 }
 
+/* 0F 0D with a register: no prefetch, and no documented NOP (APM 3
+ * "PREFETCHlevel": #UD). */
+static bool is_register_prefetch(const ZydisDecodedInstruction *zydis)
+{
+    return zydis->meta.isa_set == ZYDIS_ISA_SET_PREFETCH_NOP &&
+           zydis->mnemonic == ZYDIS_MNEMONIC_NOP;
+}
+
 /* OP_INVALID where the table or the guest's features have no such thing. */
 static uint16_t find_op(const ZydisDecodedInstruction *zydis, uint32_t features)
 {
     uint16_t op;
     uint32_t needed;
 
-    if (zydis->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+    if (zydis->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
+        is_register_prefetch(zydis))
         return OP_INVALID;
     op = op_of(split_mnemonic(zydis));
     needed =

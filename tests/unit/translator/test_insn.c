@@ -123,6 +123,7 @@ static const struct bad {
     {CODE("\x0f\x01\xc1"),                                                     INSN_UD   }, /* vmcall */
     {CODE("\x0f\x01\xf9"),                                                     INSN_UD   }, /* rdtscp */
     {CODE("\x0f\x05"),                                                         INSN_UD   }, /* syscall */
+    {CODE("\x0f\x0d\xc0"),                                                     INSN_UD   }, /* prefetch eax */
     {CODE("\x0f\x04"),                                                         INSN_UD   }, /* hole in the map */
     {CODE("\xf3\x0f\xae\xe8"),                                                 INSN_UD   }, /* incsspd */
     {CODE("\x0f\x38\xf6\x00"),                                                 INSN_UD   }, /* wrssd */
