@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* gettid, SIGEV_THREAD_ID */
+#include "monitor/kick_timer.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NS_PER_S 1000000000ull
+
+#ifndef sigev_notify_thread_id
+#    define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+static void on_kick(int number, siginfo_t *info, void *ucontext)
+{
+    (void)number;
+    if (info->si_code != SI_TIMER || info->si_value.sival_ptr == NULL)
+        return; /* somebody else's kill(2) */
+    struct kick_timer *timer = info->si_value.sival_ptr;
+
+    timer->armed = UINT64_MAX;
+    timer->hook(timer->opaque, ucontext);
+}
+
+uint64_t host_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+int kick_timer_init(struct kick_timer *timer,
+                    void (*hook)(void *opaque, void *ucontext), void *opaque)
+{
+    /* SA_ONSTACK: guest code may be running on a stack that is not C's. */
+    struct sigaction action = {
+        .sa_sigaction = on_kick,
+        .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK,
+    };
+    struct sigevent event = {
+        .sigev_notify = SIGEV_THREAD_ID,
+        .sigev_signo = KICK_SIGNAL,
+        .sigev_value.sival_ptr = timer,
+    };
+
+    event.sigev_notify_thread_id = gettid();
+    *timer = (struct kick_timer){
+        .armed = UINT64_MAX, .hook = hook, .opaque = opaque};
+    sigfillset(&action.sa_mask);
+    if (sigaction(KICK_SIGNAL, &action, NULL) != 0 ||
+        timer_create(CLOCK_MONOTONIC, &event, &timer->id) != 0)
+        return -errno;
+    timer->created = true;
+    return 0;
+}
+
+/* A signal that is already on its way still finds the timer: it is taken here,
+ * before the timer's memory can go. */
+void kick_timer_fini(struct kick_timer *timer)
+{
+    sigset_t kick;
+
+    if (!timer->created)
+        return;
+    sigemptyset(&kick);
+    sigaddset(&kick, KICK_SIGNAL);
+    timer_delete(timer->id);
+    pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+    timer->created = false;
+}
+
+void kick_timer_arm(struct kick_timer *timer, uint64_t when)
+{
+    struct itimerspec spec = {
+        .it_value = {.tv_sec = (time_t)(when / NS_PER_S),
+                     .tv_nsec = (long)(when % NS_PER_S)},
+    };
+
+    if (!timer->created || when >= timer->armed)
+        return;
+    if (when == 0)
+        spec.it_value.tv_nsec = 1; /* 0 would disarm */
+    timer->armed = when;
+    timer_settime(timer->id, TIMER_ABSTIME, &spec, NULL);
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* ppoll */
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "emu/cpu/interp.h"
+#include "emu/cpu/segment.h"
+#include "monitor/console.h"
+#include "monitor/log.h"
+#include "monitor/vm.h"
+
+/*
+ * The run loop, shaped like KVM's: run the engine until it exits, handle the
+ * exit, deliver what is pending, run again.
+ *
+ * vcpu->kick is the one reason to leave an engine: the board's INTR rose, a
+ * device stopped the machine, or the kick timer's signal arrived. The timer is
+ * armed for the first deadline of the guest's clock, and for a coarse tick that
+ * looks at the terminal while the guest computes. The kick is cleared first and
+ * then everything is looked at, so that none is lost.
+ *
+ * No other thread runs; HLT and a paused machine sleep in ppoll().
+ */
+
+#define TICK_NS       10000000ull /* between two looks at the terminal */
+#define TICK_INPUT_NS 1000000ull  /* while a device is slow to take input */
+#define NS_PER_S      1000000000ull
+
+static void on_kick(void *opaque, void *ucontext)
+{
+    struct vm *vm = opaque;
+
+    vm->vcpu.kick = 1;
+    if (vm->engine->kicked != NULL)
+        vm->engine->kicked(vm->engine_state, ucontext);
+}
+
+/* Host time of the clock's first deadline; UINT64_MAX without one. */
+static uint64_t next_deadline(const struct vm *vm)
+{
+    uint64_t next = clock_next(vm->clock);
+
+    if (vm->paused || next > UINT64_MAX - vm->time_origin)
+        return UINT64_MAX;
+    return vm->time_origin + next;
+}
+
+static void check_quit_signal(struct vm *vm)
+{
+    if (vm->quit_signal != 0)
+        vcpu_stop(&vm->vcpu, STOP_QUIT, "terminating on signal %d",
+                  vm->quit_signal);
+}
+
+/* Everything that a kick may be about. */
+static void service(struct vm *vm)
+{
+    uint64_t now = host_now();
+
+    check_quit_signal(vm);
+    if (!vm->paused)
+        clock_run(vm->clock);
+    if (now >= vm->tick || vm->input_left) {
+        vm->input_left = console_pump(vm->console);
+        vm->tick = now + (vm->input_left ? TICK_INPUT_NS : TICK_NS);
+    }
+    if (vm->reset_wanted)
+        vcpu_stop(&vm->vcpu, STOP_RESET, "reset by the user");
+    kick_timer_arm(&vm->timer, vm->tick);
+    kick_timer_arm(&vm->timer, next_deadline(vm));
+}
+
+/* Signals that must not slip in between the last check and the sleep; sleep
+ * gets the mask to sleep with, which holds back the timer: ppoll()'s own
+ * timeout is all that is wanted then. */
+static void block_signals(sigset_t *old, sigset_t *sleep)
+{
+    static const int blocked[] = {SIGTERM, SIGINT, SIGHUP, SIGTSTP};
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, KICK_SIGNAL);
+    for (size_t i = 0; i < ARRAY_COUNT(blocked); i++)
+        sigaddset(&set, blocked[i]);
+    pthread_sigmask(SIG_BLOCK, &set, old);
+    *sleep = *old;
+    sigaddset(sleep, KICK_SIGNAL);
+}
+
+/* Sleep until the clock's next deadline, input, or a signal. */
+static void sleep_until_event(struct vm *vm)
+{
+    struct pollfd input = {.fd = console_input_fd(vm->console),
+                           .events = POLLIN};
+    struct timespec timeout;
+    sigset_t old, sleep;
+
+    block_signals(&old, &sleep);
+    uint64_t deadline = next_deadline(vm);
+    uint64_t now = host_now();
+    uint64_t wait = deadline > now ? deadline - now : 0;
+
+    timeout.tv_sec = (time_t)(wait / NS_PER_S);
+    timeout.tv_nsec = (long)(wait % NS_PER_S);
+    if (vm->quit_signal == 0)
+        ppoll(&input, 1, deadline == UINT64_MAX ? NULL : &timeout, &sleep);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (input.revents != 0)
+        vm->tick = 0;
+    vm->vcpu.kick = 1;
+}
+
+static bool can_interrupt(const struct vcpu *vcpu)
+{
+    return vcpu->irq_line && vcpu->if_flag && vcpu->inhibit == INHIBIT_NONE;
+}
+
+static void deliver_interrupt(struct vm *vm)
+{
+    struct vcpu *vcpu = &vm->vcpu;
+    struct exc exc = {
+        .kind = EXC_KIND_INTR,
+        .vector = machine_pc_ack(vm->board),
+        .return_eip = vcpu->eip,
+    };
+
+    stat_inc(&vm->stats, STAT_INTERRUPTS);
+    if (log_on(LOG_INTR))
+        log_line(LOG_INTR, "%08x vector %02x", vcpu->eip, exc.vector);
+    exc_deliver(vm->interp, &exc);
+}
+
+static void deliver_exception(struct vm *vm)
+{
+    const struct exc exc = vm->vcpu.exc;
+
+    stat_inc(&vm->stats, STAT_EXCEPTIONS);
+    if (log_on(LOG_EXC))
+        log_line(LOG_EXC, "%08x cpl %u vector %02x error %x cr2 %08x",
+                 vm->vcpu.eip, vm->vcpu.cpl, exc.vector, exc.error, exc.cr2);
+    exc_deliver(vm->interp, &exc);
+}
+
+static void run_engine(struct vm *vm)
+{
+    switch (vm->engine->run(vm->engine_state, UINT64_MAX)) {
+    case VCPU_EXIT_EXC: deliver_exception(vm); break;
+    case VCPU_EXIT_HLT:
+        stat_inc(&vm->stats, STAT_HALTS);
+        vm->halted = true;
+        vm->vcpu.kick = 1;
+        break;
+    case VCPU_EXIT_INTR:
+    case VCPU_EXIT_STOP:
+    case VCPU_EXIT_BUDGET: break;
+    }
+}
+
+/* Run until something set vm->stop. */
+static void run_until_stop(struct vm *vm)
+{
+    struct vcpu *vcpu = &vm->vcpu;
+
+    while (vm->stop.reason == STOP_NONE) {
+        if (vcpu->kick) {
+            vcpu->kick = 0;
+            service(vm);
+            if (vm->stop.reason != STOP_NONE)
+                break;
+        }
+        if (vm->paused) {
+            sleep_until_event(vm);
+            continue;
+        }
+        if (can_interrupt(vcpu)) {
+            vm->halted = false;
+            deliver_interrupt(vm);
+        } else if (vm->halted) {
+            sleep_until_event(vm);
+            continue;
+        }
+        run_engine(vm);
+    }
+}
+
+/* Whether the machine goes on after this stop. */
+static bool survives_stop(struct vm *vm)
+{
+    struct load_error error;
+
+    switch (vm->stop.reason) {
+    case STOP_POWER_OFF:
+        if (!vm->config.no_shutdown)
+            return false;
+        vm->stop = (struct stop){0};
+        vm_pause(vm);
+        return true;
+    case STOP_RESET:
+    case STOP_SHUTDOWN:
+        if (vm->config.no_reboot)
+            return false;
+        log_line(LOG_VM, "%s", vm->stop.text);
+        if (vm_reset(vm, &error))
+            return true;
+        vcpu_stop(&vm->vcpu, STOP_HOST, "%s", error.text);
+        return false;
+    case STOP_NONE:
+    case STOP_EXIT_CODE:
+    case STOP_UNIMPL:
+    case STOP_HOST:
+    case STOP_QUIT: return false;
+    }
+    UNREACHABLE();
+}
+
+void vm_run(struct vm *vm)
+{
+    int error = kick_timer_init(&vm->timer, on_kick, vm);
+
+    if (error != 0) {
+        vcpu_stop(&vm->vcpu, STOP_HOST, "could not create a host timer: %s",
+                  strerror(-error));
+        return;
+    }
+    vm->vcpu.kick = 1;
+    do
+        run_until_stop(vm);
+    while (survives_stop(vm));
+    kick_timer_fini(&vm->timer);
+    log_line(LOG_VM, "stopped: %s", vm->stop.text);
+}
+
+/* QEMU's, but for the guest that shuts down by a triple fault under
+ * -no-reboot: QEMU ends as if all were well, popf tells. */
+int vm_exit_status(const struct vm *vm)
+{
+    switch (vm->stop.reason) {
+    case STOP_NONE:
+    case STOP_POWER_OFF:
+    case STOP_RESET:
+    case STOP_QUIT: return 0;
+    case STOP_EXIT_CODE: return vm->stop.code;
+    case STOP_SHUTDOWN:
+    case STOP_UNIMPL:
+    case STOP_HOST: return 1;
+    }
+    UNREACHABLE();
+}

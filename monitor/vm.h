@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MONITOR_VM_H
+#define MONITOR_VM_H
+
+/*
+ * PURPOSE: one virtual machine: owns its memory, bus, clock, board, vcpu,
+ * engines and console, and runs them on the calling thread. A process may hold
+ * any number; each runs on one thread at a time.
+ */
+#include "monitor/boot.h"
+#include "monitor/config.h"
+#include "monitor/engine.h"
+#include "monitor/kick_timer.h"
+#include "monitor/vcpu.h"
+
+struct vm {
+    struct vcpu vcpu;
+    struct config config;
+    struct gmem *gmem;
+    struct bus *bus;
+    struct clock *clock;
+    struct machine_pc *board;
+    struct interp *interp;
+    const struct engine_ops *engine;
+    void *engine_state; /* the engine's own */
+    struct console *console;
+    struct hmp *hmp;
+    struct boot boot;
+    struct stats stats;
+    struct stop stop;
+    struct kick_timer timer; /* valid while vm_run() */
+
+    uint64_t time_origin;     /* host ns of guest time 0 */
+    uint64_t paused_at;       /* host ns; valid while paused */
+    uint64_t tick;            /* host ns of the next look at the input */
+    bool halted;              /* HLT retired; an interrupt wakes it */
+    bool paused;              /* -S, monitor stop: guest time stands still */
+    bool input_left;          /* the console holds input that no device took */
+    bool reset_wanted;        /* monitor system_reset */
+    volatile int quit_signal; /* set by vm_quit_from_signal() */
+};
+
+/* Open files, allocate everything, load the kernel: ready to run. NULL with
+ * *error filled. config is copied, its strings are borrowed. */
+struct vm *vm_create(const struct config *config, struct load_error *error);
+void vm_destroy(struct vm *vm);
+
+/* Run until the guest or the user ends it; vm->stop says how. */
+void vm_run(struct vm *vm);
+
+/* Exit status of a process whose VM stopped so, as QEMU's. */
+int vm_exit_status(const struct vm *vm);
+
+/* Stop and continue guest time. */
+void vm_pause(struct vm *vm);
+void vm_continue(struct vm *vm);
+
+/* RESET of board and vcpu, then the kernel from its files again. False with
+ * *error filled. */
+MUST_CHECK bool vm_reset(struct vm *vm, struct load_error *error);
+
+/* A device's store to RAM; tells the engine. 0 or -EFAULT. */
+MUST_CHECK int vm_dma_write(struct vm *vm, gpa_t gpa, const void *data,
+                            size_t len);
+
+/* End the run loop; async-signal-safe. */
+void vm_quit_from_signal(struct vm *vm, int number);
+
+#endif /* MONITOR_VM_H */
