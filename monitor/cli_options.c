@@ -133,22 +133,45 @@ bool cli_set_smp(struct cli *cli, const char *value)
     return cli->error[0] == '\0';
 }
 
-bool cli_set_accel(struct cli *cli, const char *value)
+static bool set_engine(struct cli *cli, const char *name)
 {
-    const struct engine_ops *engine = engine_find(value);
+    const struct engine_ops *engine = engine_find(name);
 
-    if (!strcmp(value, "help")) {
-        engine_list();
-        cli->done = true;
-        return true;
-    }
-    if (!strncmp(value, "tcg", 3) || !strncmp(value, "kvm", 3))
+    if (!strcmp(name, "tcg") || !strcmp(name, "kvm"))
         return cli_fail(cli, "is QEMU's; popf's own engines are listed by "
                              "-accel help");
     if (engine == NULL)
         return cli_fail(cli, "unknown engine (-accel help lists them)");
     cli->config->engine = engine;
     return true;
+}
+
+/* ENGINE[,tb-size=MiB], the size of the translation cache as QEMU's. */
+bool cli_set_accel(struct cli *cli, const char *value)
+{
+    struct property property;
+
+    if (!strcmp(value, "help")) {
+        engine_list();
+        cli->done = true;
+        return true;
+    }
+    while (next_property(cli, &value, "accel", &property)) {
+        if (!strcmp(property.key, "accel")) {
+            if (!set_engine(cli, property.value))
+                return false;
+        } else if (!strcmp(property.key, "tb-size")) {
+            char *end;
+            unsigned long mib = strtoul(property.value, &end, 10);
+
+            if (*end != '\0' || mib < 1 || mib > 1024)
+                return cli_fail(cli, "tb-size is 1 to 1024 MiB");
+            cli->config->tc_len = mib * MIB;
+        } else {
+            return unknown_property(cli, &property, "accel, tb-size");
+        }
+    }
+    return cli->error[0] == '\0';
 }
 
 bool cli_set_machine(struct cli *cli, const char *value)

@@ -31,7 +31,7 @@ const struct engine_ops engine_interp = {
     .run = interp_engine_run,
 };
 
-static const struct engine_ops *const engines[] = {&engine_interp};
+static const struct engine_ops *const engines[] = {&engine_bt, &engine_interp};
 
 const struct engine_ops *engine_find(const char *name)
 {

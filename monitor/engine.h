@@ -41,8 +41,9 @@ struct engine_ops {
     void (*kicked)(void *engine, void *ucontext);
 };
 
-/* The interpreter alone. */
+/* The interpreter alone; binary translation. */
 extern const struct engine_ops engine_interp;
+extern const struct engine_ops engine_bt;
 
 /* NULL when no engine has that name. */
 const struct engine_ops *engine_find(const char *name);
