@@ -79,24 +79,18 @@ static bool page_grants(const struct mmu *mmu, const struct fill *fill,
 }
 
 /* Whether a neighbour is in the state of the page that faulted, and would be
- * mapped alike. A present spte must not be stale. */
+ * mapped alike. (take_run() drops an spte that is stale.) */
 static bool can_join(const struct mmu *mmu, const struct fill *fill,
                      uint32_t page, bool write)
 {
     gfn_t gfn = fill->gfn + page - fill->page;
     struct spte mine = window_spte(fill->window, fill->page);
     struct spte spte = window_spte(fill->window, page);
-    const struct leaf *leaf = fill->region->leaf;
     bool may_write;
     if ((mine.v ^ spte.v) & (SPTE_MAPPED | SPTE_WRITE))
         return false;
     if ((spte.v & SPTE_PRESENT) && spte.v >> PAGE_SHIFT != gfn)
         return false;
-    if ((spte.v & SPTE_PRESENT) && leaf != NULL) {
-        uint32_t index = leaf_index(mmu, page);
-        if (leaf_snapshot(mmu, leaf, index).v != leaf_read(mmu, leaf, index).v)
-            return false;
-    }
     return page_grants(mmu, fill, page, gfn, &may_write) && may_write == write;
 }
 
@@ -217,6 +211,37 @@ enum mmu_result mmu_fault(struct mmu *mmu, gva_t gva, bool write)
         fill.window = mmu_user_window(mmu);
     fill.gfn = walk.gfn;
     return map_frame(mmu, &fill, &walk, write);
+}
+
+void fault_prefill(struct mmu *mmu, struct window *window, uint32_t page)
+{
+    struct gwalk walk;
+    struct fill fill = {.window = window, .page = page};
+    bool write;
+    if (!(mmu->role & ROLE_PG) || !gwalk_peek(mmu, page, &walk) ||
+        !walk.accessed || walk.user != window->user ||
+        gmem_lookup(mmu->gmem, walk.gfn, NULL, NULL) == GMEM_NONE)
+        return;
+    fill.gfn = walk.gfn;
+    mmu_make_room(mmu, window);
+    if (!prepare(mmu, &fill, &walk) ||
+        !page_grants(mmu, &fill, page, fill.gfn, &write))
+        return;
+    struct spte spte = window_spte(window, page);
+    if ((spte.v & SPTE_MAPPED) && (!write || (spte.v & SPTE_WRITE)))
+        return;
+    struct run run = find_run(mmu, &fill, write);
+    take_run(mmu, &fill, &run);
+    if (spt_fill(mmu, window, &run))
+        stat_inc(mmu->vcpu->stats, STAT_PREFILLS);
+}
+
+void mmu_prefill(struct mmu *mmu, gva_t gva)
+{
+    mmu_sync_role(mmu);
+    fault_prefill(
+        mmu, mmu->vcpu->cpl == 3 ? mmu_user_window(mmu) : kernel_window(mmu),
+        gva >> PAGE_SHIFT);
 }
 
 static enum mmu_result note_fetch(struct mmu *mmu, struct fill *fill,

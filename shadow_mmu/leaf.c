@@ -132,25 +132,78 @@ void leaf_detach(struct mmu *mmu, struct window *window, uint32_t index)
     free(leaf);
 }
 
-/* Drop the stale pages of one user, dense runs of them at once. */
-static void drop_stale(struct mmu *mmu, uint32_t id, const uint64_t *stale,
-                       uint32_t low, uint32_t high)
+/* A bit for each entry of a table. */
+struct entry_set {
+    uint64_t word[SPT_PAGES / 64];
+};
+
+static void set_add(struct entry_set *set, uint32_t i)
+{
+    set->word[i / 64] |= BIT64(i % 64);
+}
+
+static bool set_has(const struct entry_set *set, uint32_t i)
+{
+    return (set->word[i / 64] >> (i % 64)) & 1;
+}
+
+/* Drop the stale pages of one user, dense runs of them at once: what lies
+ * between may be pages without sptes, but no others. */
+static void drop_stale(struct mmu *mmu, uint32_t id,
+                       const struct entry_set *stale, uint32_t low,
+                       uint32_t high)
 {
     struct window *window = user_window(mmu, id);
     uint32_t base = (id & (REGION_MAX - 1)) << region_shift(mmu);
     uint32_t first = high, end = high;
     for (uint32_t i = low; i <= high; i++) {
-        bool is_stale = i < high && ((stale[i / 64] >> (i % 64)) & 1);
         bool present = i < high && window_spte(window, base + i).v != 0;
-        if (first < high && (i == high || (present && !is_stale))) {
-            spt_drop(mmu, window, base + first, end - first);
-            first = high;
-        }
-        if (present && is_stale) {
+        if (!present && i < high)
+            continue;
+        if (i < high && set_has(stale, i)) {
             if (first == high)
                 first = i;
             end = i + 1;
+        } else if (first < high) {
+            spt_drop(mmu, window, base + first, end - first);
+            first = high;
         }
+    }
+}
+
+/* Write-protect the pages of one user that lost no more than R/W. */
+static void narrow(struct mmu *mmu, uint32_t id, const struct entry_set *set,
+                   uint32_t low, uint32_t high)
+{
+    struct window *window = user_window(mmu, id);
+    uint32_t base = (id & (REGION_MAX - 1)) << region_shift(mmu);
+    uint32_t count;
+    for (uint32_t i = low; i < high; i += count + 1) {
+        for (count = 0; i + count < high && set_has(set, i + count) &&
+                        (window_spte(window, base + i + count).v & SPTE_WRITE);
+             count++)
+            ;
+        if (count != 0)
+            spt_protect(mmu, window, base + i, count);
+    }
+}
+
+/* Compare entries; what changed for the worse goes into one of two sets. */
+static void compare(struct mmu *mmu, struct leaf *leaf, uint32_t low,
+                    uint32_t high, struct entry_set *stale,
+                    struct entry_set *narrowed)
+{
+    for (uint32_t i = low; i < high; i++) {
+        struct gpte now = leaf_read(mmu, leaf, i);
+        uint64_t was = leaf_snapshot(mmu, leaf, i).v;
+        if (was == now.v)
+            continue;
+        /* fork() takes R/W from every private page and leaves the rest. */
+        if (spt_keeps(was & ~PTE_W, now.v))
+            set_add(narrowed, i);
+        else if (!spt_keeps(was, now.v))
+            set_add(stale, i);
+        set_snapshot(mmu, leaf, i, now);
     }
 }
 
@@ -158,20 +211,19 @@ bool leaf_check(struct mmu *mmu, struct leaf *leaf, uint32_t low, uint32_t high)
 {
     const uint32_t width = is_pae(mmu) ? 8 : 4;
     const uint8_t *snapshot = (const uint8_t *)leaf->snap64;
+    struct entry_set stale = {0}, narrowed = {0};
+    stat_inc(mmu->vcpu->stats, STAT_LEAF_CHECKS);
     if (low >= high ||
         memcmp(leaf_hva(mmu, leaf) + low * width, snapshot + low * width,
                (high - low) * width) == 0)
         return false;
-    uint64_t stale[SPT_PAGES / 64] = {0};
-    for (uint32_t i = low; i < high; i++) {
-        struct gpte now = leaf_read(mmu, leaf, i);
-        if (!spt_keeps(leaf_snapshot(mmu, leaf, i).v, now.v))
-            stale[i / 64] |= BIT64(i % 64);
-        set_snapshot(mmu, leaf, i, now);
-    }
+    stat_inc(mmu->vcpu->stats, STAT_LEAF_CHANGES);
+    compare(mmu, leaf, low, high, &stale, &narrowed);
     for (uint32_t id = leaf->users; id != NO_USER;
-         id = user_region(mmu, id)->next)
-        drop_stale(mmu, id, stale, low, high);
+         id = user_region(mmu, id)->next) {
+        drop_stale(mmu, id, &stale, low, high);
+        narrow(mmu, id, &narrowed, low, high);
+    }
     return true;
 }
 

@@ -277,14 +277,25 @@ static void flush_page(struct mmu *mmu, struct window *window, uint32_t page)
         leaf_check(mmu, region->leaf, entry, entry + 1);
 }
 
+/* What was mapped and has another translation now is wanted again at once:
+ * copy on write, temporary kernel mappings. */
+static void invalidate_page(struct mmu *mmu, struct window *window,
+                            uint32_t page)
+{
+    bool mapped = window_spte(window, page).v & SPTE_MAPPED;
+    flush_page(mmu, window, page);
+    if (mapped && !(window_spte(window, page).v & SPTE_MAPPED))
+        fault_prefill(mmu, window, page);
+}
+
 void mmu_invlpg(struct mmu *mmu, gva_t gva)
 {
     mmu_sync_role(mmu);
     if (!(mmu->role & ROLE_PG))
         return;
-    flush_page(mmu, kernel_window(mmu), gva >> PAGE_SHIFT);
+    invalidate_page(mmu, kernel_window(mmu), gva >> PAGE_SHIFT);
     if (mmu->current_user != NULL)
-        flush_page(mmu, mmu->current_user, gva >> PAGE_SHIFT);
+        invalidate_page(mmu, mmu->current_user, gva >> PAGE_SHIFT);
 }
 
 void mmu_flush(struct mmu *mmu)

@@ -70,6 +70,11 @@ enum mmu_result {
  * guest's tables, sets A (and D for a store), fills the window. */
 enum mmu_result mmu_fault(struct mmu *mmu, gva_t gva, bool write);
 
+/* A hint: CPL code is about to access gva, for which it took a true fault that
+ * the guest has handled since. Maps what the guest's tables grant now, which
+ * saves the host fault. */
+void mmu_prefill(struct mmu *mmu, gva_t gva);
+
 /* Walk for an instruction fetch at CPL; the frame, or MMU_TRUE with vcpu->exc
  * filled. MMU_EMULATE: the code is not in RAM or ROM. Sets A. Both pages of an
  * instruction that straddles are asked for by two calls. */

@@ -189,6 +189,10 @@ bool gwalk_pde(const struct mmu *mmu, uint32_t region, struct gpde *pde);
 bool gwalk_decode(const struct mmu *mmu, uint32_t page, struct gpde pde,
                   struct gpte pte, struct gwalk *walk);
 
+/* What a page translates to, without rights and effects. False: nothing, or a
+ * table is not in RAM. */
+bool gwalk_peek(const struct mmu *mmu, uint32_t page, struct gwalk *walk);
+
 /* Walk for an access, checking rights and setting A and D. */
 enum walk_status gwalk(struct mmu *mmu, gva_t gva, struct gaccess access,
                        struct gwalk *walk);
@@ -245,7 +249,9 @@ void spt_drop(struct mmu *mmu, struct window *window, uint32_t page,
 void spt_unmap_window(struct mmu *mmu, struct window *window);
 void spt_drop_window(struct mmu *mmu, struct window *window);
 
-/* Make every mapping of the frame read-only. */
+/* Make mapped pages read-only; the second, every mapping of a frame. */
+void spt_protect(struct mmu *mmu, struct window *window, uint32_t page,
+                 uint32_t count);
 void spt_protect_frame(struct mmu *mmu, gfn_t gfn);
 
 /* Whether what derives from the old value may go on with the new one: only A
@@ -288,6 +294,12 @@ void leaf_unsync(struct mmu *mmu, struct leaf *leaf);
 
 void trace_set(struct mmu *mmu, gfn_t gfn, uint8_t flag);
 void trace_clear(struct mmu *mmu, gfn_t gfn, uint8_t flag);
+
+/* ---- fault.c ---- */
+
+/* Map a page that the guest's tables grant with A set, if it is not mapped so.
+ * No effect that the guest could see. */
+void fault_prefill(struct mmu *mmu, struct window *window, uint32_t page);
 
 /* ---- mmu.c ---- */
 

@@ -207,24 +207,31 @@ void spt_drop_window(struct mmu *mmu, struct window *window)
     }
 }
 
+void spt_protect(struct mmu *mmu, struct window *window, uint32_t page,
+                 uint32_t count)
+{
+    unsigned before = window_count_vmas(window, page, count);
+    if (!window_protect(window, page, count, false)) {
+        spt_unmap_window(mmu, window);
+        return;
+    }
+    for (uint32_t i = page; i < page + count; i++) {
+        struct spte spte = window_spte(window, i);
+        spte.v &= ~SPTE_WRITE;
+        set_spte(mmu, window, i, spte);
+    }
+    window_book(mmu, window, before, window_count_vmas(window, page, count));
+}
+
 void spt_protect_frame(struct mmu *mmu, gfn_t gfn)
 {
     place_t next;
     for (place_t place = mmu->rmap[gfn]; place != 0; place = next) {
         struct window *window = place_window(mmu, place);
         uint32_t page = place & (WINDOW_PAGES - 1);
-        struct spte spte = window_spte(window, page);
         next = *place_next(mmu, place);
-        if (!(spte.v & SPTE_WRITE))
-            continue;
-        unsigned before = window_count_vmas(window, page, 1);
-        if (!window_protect(window, page, 1, false)) {
-            spt_unmap_window(mmu, window);
-            continue;
-        }
-        spte.v &= ~SPTE_WRITE;
-        set_spte(mmu, window, page, spte);
-        window_book(mmu, window, before, window_count_vmas(window, page, 1));
+        if (window_spte(window, page).v & SPTE_WRITE)
+            spt_protect(mmu, window, page, 1);
     }
 }
 

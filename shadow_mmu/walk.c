@@ -137,6 +137,24 @@ bool gwalk_decode(const struct mmu *mmu, uint32_t page, struct gpde pde,
     return true;
 }
 
+bool gwalk_peek(const struct mmu *mmu, uint32_t page, struct gwalk *walk)
+{
+    struct gpde pde;
+    struct gpte pte = {0};
+    if (!gwalk_pde(mmu, page >> region_shift(mmu), &pde))
+        return false;
+    if (gwalk_decode(mmu, page, pde, pte, walk))
+        return true;
+    if (!(pde.v & PTE_P) || walk->error != 0)
+        return false;
+    const uint8_t *hva =
+        entry_hva(mmu, walk->leaf, page & (BIT(region_shift(mmu)) - 1));
+    if (hva == NULL)
+        return false;
+    pte.v = entry_read(mmu, hva);
+    return gwalk_decode(mmu, page, pde, pte, walk);
+}
+
 /* SDM 3A 4.6.1 "Determination of Access Rights". */
 static bool is_allowed(const struct mmu *mmu, const struct gwalk *walk,
                        struct gaccess access)

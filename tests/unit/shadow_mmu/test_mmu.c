@@ -287,13 +287,64 @@ START_TEST(global_pages_flushed_by_clearing_pge_are_looked_at_again)
 {
     put(KERNEL, 0, frame(DATA) | RWX | G);
     ck_reads(KERNEL_GVA, DATA);
-    put(KERNEL, 0, frame(DATA + 1) | RWX | G);
     model->vcpu.cr4 &= ~CR4_PGE;
     mmu_flush(model->mmu);
-    ck_reads(KERNEL_GVA, DATA + 1);
-    put(KERNEL, 0, frame(DATA) | RWX | G);
-    load_root(ROOT_A);
     ck_reads(KERNEL_GVA, DATA);
+    put(KERNEL, 0, frame(DATA + 1) | RWX | G);
+    load_root(ROOT_A);
+    ck_reads(KERNEL_GVA, DATA + 1);
+}
+END_TEST
+
+START_TEST(tables_of_global_pages_only_cost_nothing_at_a_cr3_load)
+{
+    put(KERNEL, 0, frame(DATA) | RWX | G);
+    ck_reads(KERNEL_GVA, DATA);
+    uint64_t checks = stat(STAT_LEAF_CHECKS);
+    load_root(ROOT_B);
+    ck_assert_uint_eq(stat(STAT_LEAF_CHECKS), checks);
+}
+END_TEST
+
+START_TEST(pages_that_fork_write_protects_stay_readable)
+{
+    model->vcpu.cpl = 3;
+    for (uint32_t i = 0; i < 8; i++)
+        put(USER_A, i, frame(DATA + i) | RWX | U);
+    ck_assert_int_eq(model_write(model, 0x3000, 1), DONE);
+    for (uint32_t i = 0; i < 8; i++)
+        put(USER_A, i, frame(DATA + i) | P | A | D | U);
+    load_root(ROOT_A);
+    uint64_t faults = stat(STAT_HIDDEN_FAULTS);
+    ck_reads(0x5000, DATA + 5);
+    ck_assert_uint_eq(stat(STAT_HIDDEN_FAULTS), faults);
+    ck_assert_int_eq(model_write(model, 0x3000, 2), TRUE_FAULT);
+    ck_assert_uint_eq(stat(STAT_DROPS), 0);
+}
+END_TEST
+
+START_TEST(invlpg_maps_the_new_frame_of_a_mapped_page_at_once)
+{
+    put(KERNEL, 0, frame(DATA) | RWX);
+    ck_reads(KERNEL_GVA, DATA);
+    put(KERNEL, 0, frame(DATA + 1) | RWX);
+    mmu_invlpg(model->mmu, KERNEL_GVA);
+    ck_reads(KERNEL_GVA, DATA + 1);
+    ck_assert_uint_eq(stat(STAT_HIDDEN_FAULTS), 1);
+}
+END_TEST
+
+START_TEST(a_prefill_sets_neither_accessed_nor_dirty)
+{
+    put(KERNEL, 0, frame(DATA) | P | W);
+    put(KERNEL, 16, frame(DATA + 1) | P | W | A);
+    mmu_prefill(model->mmu, KERNEL_GVA);
+    mmu_prefill(model->mmu, KERNEL_GVA + 0x10000);
+    ck_assert_uint_eq(stat(STAT_FILLS), 1);
+    ck_assert_uint_eq(model_word(model, frame(KERNEL)) & (A | D), 0);
+    ck_assert_uint_eq(model_word(model, frame(KERNEL) + 64) & (A | D), A);
+    ck_reads(KERNEL_GVA + 0x10000, DATA + 1);
+    ck_assert_uint_eq(stat(STAT_HIDDEN_FAULTS), 0);
 }
 END_TEST
 
@@ -499,6 +550,11 @@ int main(void)
     tcase_add_test(tcase, without_pge_the_global_bit_means_nothing);
     tcase_add_test(tcase,
                    global_pages_flushed_by_clearing_pge_are_looked_at_again);
+    tcase_add_test(tcase,
+                   tables_of_global_pages_only_cost_nothing_at_a_cr3_load);
+    tcase_add_test(tcase, pages_that_fork_write_protects_stay_readable);
+    tcase_add_test(tcase, invlpg_maps_the_new_frame_of_a_mapped_page_at_once);
+    tcase_add_test(tcase, a_prefill_sets_neither_accessed_nor_dirty);
     tcase_add_test(tcase, supervisor_code_reaches_user_pages_softly);
     tcase_add_test(tcase,
                    stores_that_only_wp_0_allows_are_soft_once_wp_was_set);

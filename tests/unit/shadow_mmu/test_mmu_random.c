@@ -348,8 +348,10 @@ static void step(void)
         change_mode();
     else if (what < 300)
         flush();
-    else if (what < 340)
+    else if (what < 335)
         reload_cr3();
+    else if (what < 350)
+        mmu_prefill(model->mmu, pick_gva());
     else if (what < 380)
         model->vcpu.cpl = chance(50) ? 3 : 0;
     else if (what < 450)
