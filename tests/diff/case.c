@@ -256,6 +256,9 @@ static bool aim(struct diff_case *test, uint32_t target)
     uint32_t *regs = test->before.regs;
     uint32_t index = 0;
 
+    /* The stack of PUSH [ESP + index] has to stay near, too. */
+    if (in->mem.base == REG_ESP && in->mem.index != INSN_NO_REG)
+        regs[in->mem.index] &= 0xff;
     if (in->mem.index != INSN_NO_REG)
         index = regs[in->mem.index] * in->mem.scale;
     if (in->disp_len == 4) {
@@ -299,11 +302,46 @@ static void adjust_string(struct diff_case *test, struct diff_random *random)
     if (!test->insn.has_mem || test->insn.has_modrm)
         return;
     if (test->insn.mem.base == REG_ESI)
-        regs[REG_EDI] = draw_data_address(random, 4);
+        regs[REG_EDI] = random_one_in(random, 3)
+                            ? regs[REG_ESI] + random_below(random, 64) - 32
+                            : draw_data_address(random, 4);
     if (test->insn.rep != REP_NONE && !random_one_in(random, 32))
         regs[REG_ECX] = random_below(random, 40);
     if (random_one_in(random, 4))
         memset(test->operand.bytes, (uint8_t)regs[REG_EAX], 64);
+}
+
+static bool is_address_register(const struct insn *in, unsigned reg)
+{
+    return in->has_mem && (in->mem.base == reg || in->mem.index == reg);
+}
+
+/* A dividend whose quotient is a chosen one: random dividends nearly always
+ * overflow, and never come close to the largest quotient. */
+static void adjust_dividend(struct diff_case *test, struct diff_random *random)
+{
+    const struct insn *in = &test->insn;
+    uint32_t *regs = test->before.regs;
+    unsigned bits = 8u * in->operand[0].size;
+    unsigned unused = 32 - bits;
+    uint32_t divisor = regs[in->operand[0].index];
+    uint32_t quotient = random_corner(random) << unused;
+    uint64_t dividend;
+
+    if (is_address_register(in, REG_EAX) || is_address_register(in, REG_EDX))
+        return;
+    if (in->has_mem)
+        memcpy(&divisor, test->operand.bytes, sizeof(divisor));
+    divisor <<= unused;
+    if (in->op == OP_IDIV)
+        dividend = (uint64_t)(((int64_t)(int32_t)quotient >> unused) *
+                              ((int32_t)divisor >> unused));
+    else
+        dividend = (uint64_t)(quotient >> unused) * (divisor >> unused);
+    if (divisor >> unused != 0)
+        dividend += random_below(random, divisor >> unused);
+    regs[REG_EAX] = (uint32_t)dividend;
+    regs[REG_EDX] = (uint32_t)(dividend >> bits);
 }
 
 /* Registers that instructions imply, set so that the case is no dull one. */
@@ -311,32 +349,26 @@ static void adjust_registers(struct diff_case *test, struct diff_random *random)
 {
     uint32_t *regs = test->before.regs;
     const struct insn *in = &test->insn;
-    bool uses_ecx =
-        in->has_mem && (in->mem.base == REG_ECX || in->mem.index == REG_ECX);
-    bool uses_edx =
-        in->has_mem && (in->mem.base == REG_EDX || in->mem.index == REG_EDX);
-    bool uses_eax =
-        in->has_mem && (in->mem.base == REG_EAX || in->mem.index == REG_EAX);
-
     switch (in->op) {
     case OP_DIV:
     case OP_IDIV:
-        if (!uses_edx && random_one_in(random, 2))
-            regs[REG_EDX] =
-                in->op == OP_IDIV && (regs[REG_EAX] >> 31) ? ~0u : 0;
+        if (!random_one_in(random, 4))
+            adjust_dividend(test, random);
         break;
     case OP_CMPXCHG:
-        if (in->has_mem && !uses_eax && random_one_in(random, 2))
+        if (in->has_mem && !is_address_register(in, REG_EAX) &&
+            random_one_in(random, 2))
             memcpy(&regs[REG_EAX], test->operand.bytes, 4);
         break;
     case OP_CMPXCHG8B:
-        if (!uses_eax && !uses_edx && random_one_in(random, 2)) {
+        if (!is_address_register(in, REG_EAX) &&
+            !is_address_register(in, REG_EDX) && random_one_in(random, 2)) {
             memcpy(&regs[REG_EAX], test->operand.bytes, 4);
             memcpy(&regs[REG_EDX], test->operand.bytes + 4, 4);
         }
         break;
     default:
-        if (!uses_ecx && random_one_in(random, 3))
+        if (!is_address_register(in, REG_ECX) && random_one_in(random, 3))
             regs[REG_ECX] = random_below(random, 40);
         break;
     }
