@@ -308,14 +308,20 @@ END_TEST
 START_TEST(an_inner_stack_without_room_is_a_stack_fault)
 {
     put_descriptor(m, SPARE,
-                   make_descriptor(0, 0xfff, SEG_P | SEG_S | SEG_WRITABLE));
-    machine_put32(m, TSS_BASE + 4, 16);
+                   make_descriptor(MACHINE_DATA, 0xfff,
+                                   SEG_P | SEG_S | SEG_WRITABLE | SEG_DB));
     machine_put32(m, TSS_BASE + 8, SPARE);
+    machine_put32(m, TSS_BASE + 4, 23);
     put_idt(m, EXC_SS, make_gate(R1_CODE, HANDLER, SYS_INT_GATE32, 0));
     set_level(m, 3);
-    deliver(EXC_KIND_INTR, VECTOR);
+    deliver_error(EXC_AC, 0);
     ck_assert_uint_eq(m->vcpu.eip, HANDLER);
     ck_assert_uint_eq(stack_word(m, 0), SPARE | 1);
+    machine_put32(m, TSS_BASE + 4, 24);
+    set_level(m, 3);
+    deliver_error(EXC_AC, 0);
+    at_handler(EXC_AC);
+    ck_assert_uint_eq(m->vcpu.regs[REG_ESP], 0);
 }
 END_TEST
 

@@ -41,6 +41,9 @@ static const struct load_case {
     {0, false, U_DATA,         0,      0                },
     {0, false, READ_ONLY,      0,      0                },
     {3, false, K_DATA,         EXC_GP, K_DATA           },
+    {1, false, K_DATA,         EXC_GP, K_DATA           },
+    {3, false, R1_DATA,        EXC_GP, R1_DATA & ~3     },
+    {0, false, R1_DATA | 3,    EXC_GP, R1_DATA & ~3     },
     {0, false, K_DATA | 3,     EXC_GP, K_DATA           },
     {3, false, U_CODE,         0,      0                },
     {3, false, K_CODE,         EXC_GP, K_CODE           },
@@ -121,6 +124,17 @@ END_TEST
 START_TEST(without_ldt_its_selectors_are_outside)
 {
     m->vcpu.ldtr.attr = SEG_UNUSABLE;
+    ck_fault(load(MOV_DS_AX, 0, 0x07), m, EXC_GP, 0x04);
+}
+END_TEST
+
+START_TEST(a_descriptor_must_lie_whole_within_its_table)
+{
+    m->vcpu.gdtr.limit = K_DATA + 6;
+    ck_fault(load(MOV_DS_AX, 0, K_DATA), m, EXC_GP, K_DATA);
+    m->vcpu.gdtr.limit = K_DATA + 7;
+    ck_done(load(MOV_DS_AX, 0, K_DATA));
+    m->vcpu.ldtr.limit = 6;
     ck_fault(load(MOV_DS_AX, 0, 0x07), m, EXC_GP, 0x04);
 }
 END_TEST
@@ -235,6 +249,7 @@ static const struct far_case {
     {3, U_CODE & ~3,    0,      0,                 3},
     {3, K_CODE,         EXC_GP, K_CODE,            0},
     {0, U_CODE,         EXC_GP, U_CODE & ~3,       0},
+    {0, U_CODE & ~3,    EXC_GP, U_CODE & ~3,       0},
     {3, CONFORMING,     0,      0,                 3},
     {0, CONFORMING | 3, 0,      0,                 0},
     {0, U_CONFORMING,   EXC_GP, U_CONFORMING & ~3, 0},
@@ -391,6 +406,53 @@ START_TEST(call_gates_are_checked)
     set_level(m, 3);
     ck_fault(far(CALL, GATE, 0), m, c->vector, c->error);
     ck_assert_uint_eq(m->vcpu.cpl, 3);
+}
+END_TEST
+
+START_TEST(a_gate_cannot_lead_outwards)
+{
+    put_descriptor(m, GATE, make_gate(U_CODE, TARGET, SYS_CALL_GATE32, 3));
+    ck_fault(far(CALL, GATE & ~3, 0), m, EXC_GP, U_CODE & ~3);
+    put_descriptor(m, GATE,
+                   make_gate(U_CONFORMING, TARGET, SYS_CALL_GATE32, 3));
+    ck_fault(far(CALL, GATE & ~3, 0), m, EXC_GP, U_CONFORMING & ~3);
+}
+END_TEST
+
+START_TEST(the_inner_stack_needs_room_for_frame_and_parameters)
+{
+    put_descriptor(m, GATE,
+                   make_gate(K_CODE, TARGET, SYS_CALL_GATE32, 3) | 2ull << 32);
+    put_descriptor(m, SPARE,
+                   make_descriptor(MACHINE_DATA, 0xfff,
+                                   SEG_P | SEG_S | SEG_WRITABLE | SEG_DB));
+    machine_put32(m, TSS_BASE + 8, SPARE);
+    machine_put32(m, TSS_BASE + 4, 23);
+    set_level(m, 3);
+    ck_fault(far(CALL, GATE, 0), m, EXC_SS, SPARE);
+    machine_put32(m, TSS_BASE + 4, 24);
+    ck_done(far(CALL, GATE, 0));
+    ck_assert_uint_eq(m->vcpu.regs[REG_ESP], 0);
+}
+END_TEST
+
+static bool is_accessed(uint16_t selector)
+{
+    return descriptor_hi(m, selector) & SEG_ACCESSED << 8;
+}
+
+START_TEST(transfers_mark_code_and_stack_accessed)
+{
+    set_level(m, 3);
+    ck_done(far(CALL, GATE, 0));
+    ck_assert(is_accessed(K_CODE));
+    ck_assert(is_accessed(K_DATA));
+    ck_assert_uint_ne(m->vcpu.seg[SEG_SS].attr & SEG_ACCESSED, 0);
+    ck_assert(!is_accessed(U_CODE));
+    ck_done(EXEC(m, "\xcb"));
+    ck_assert_uint_eq(m->vcpu.cpl, 3);
+    ck_assert(is_accessed(U_CODE));
+    ck_assert(is_accessed(U_DATA));
 }
 END_TEST
 
@@ -696,6 +758,7 @@ static Suite *suite(void)
     tcase_add_test(tc, a_load_takes_base_and_limit_with_granularity);
     tcase_add_test(tc, a_null_selector_makes_the_segment_unusable);
     tcase_add_test(tc, without_ldt_its_selectors_are_outside);
+    tcase_add_test(tc, a_descriptor_must_lie_whole_within_its_table);
     tcase_add_test(tc, mov_to_cs_is_undefined);
     tcase_add_test(tc, mov_ss_and_pop_ss_hold_interrupts_back);
     tcase_add_test(tc, a_faulting_pop_keeps_esp);
@@ -719,6 +782,9 @@ static Suite *suite(void)
     tcase_add_test(tc, a_gate_to_the_same_level_keeps_the_stack);
     tcase_add_test(tc, a_jump_through_a_gate_cannot_change_level);
     tcase_add_loop_test(tc, call_gates_are_checked, 0, ARRAY_COUNT(gates));
+    tcase_add_test(tc, a_gate_cannot_lead_outwards);
+    tcase_add_test(tc, the_inner_stack_needs_room_for_frame_and_parameters);
+    tcase_add_test(tc, transfers_mark_code_and_stack_accessed);
     tcase_add_loop_test(tc, a_bad_inner_stack_is_an_invalid_tss, 0,
                         ARRAY_COUNT(inner_stacks));
     tcase_add_test(tc, a_short_tss_is_invalid);

@@ -516,6 +516,24 @@ START_TEST(reserved_bits_of_a_pdpte_are_a_general_protection)
 }
 END_TEST
 
+START_TEST(turning_pae_on_under_paging_loads_pdptes)
+{
+    /* The page directory of 32-bit paging, 4 MiB pages, is a PDPT too. */
+    machine_put64(m, PDPT, 0x83);
+    m->vcpu.cr3 = PDPT;
+    ck_done(mov(MOV_CR4_EAX, CR4_PSE));
+    ck_done(mov(MOV_CR0_EAX, m->vcpu.cr0 | CR0_PG));
+    ck_fault(mov(MOV_CR4_EAX, CR4_PSE | CR4_PAE), m, EXC_GP, 0);
+    ck_assert_uint_eq(m->vcpu.cr4, CR4_PSE);
+    put_pae_tables();
+    machine_put64(m, PDPT + 0x20, 0x101000 | 1);
+    machine_put64(m, PDPT, 0x83);
+    m->vcpu.cr3 = PDPT + 0x20;
+    ck_done(mov(MOV_CR4_EAX, CR4_PAE));
+    ck_assert_uint_eq(m->vcpu.pdpte[0], 0x101001);
+}
+END_TEST
+
 START_TEST(only_five_control_registers_exist)
 {
     ck_fault(EXEC(m, "\x0f\x20\xc8"), m, EXC_UD, 0);
@@ -698,6 +716,7 @@ static Suite *suite(void)
     tcase_add_test(tc, cr4_refuses_what_cpuid_does_not_offer);
     tcase_add_test(tc, enabling_pae_paging_loads_pdptes);
     tcase_add_test(tc, reserved_bits_of_a_pdpte_are_a_general_protection);
+    tcase_add_test(tc, turning_pae_on_under_paging_loads_pdptes);
     tcase_add_test(tc, only_five_control_registers_exist);
     tcase_add_test(tc, dr6_and_dr7_have_fixed_bits);
     tcase_add_test(tc, dr4_and_dr5_are_aliases_unless_de);
