@@ -37,7 +37,7 @@ static bool check_bitmap(struct interp *interp, uint16_t port, unsigned size)
         return io_fault(interp);
     if (!sys_read(interp, tr->base + offset, &bits, 2))
         return false;
-    if (bits >> port % 8 & (BIT(size) - 1))
+    if ((uint32_t)bits >> port % 8 & (BIT(size) - 1))
         return io_fault(interp);
     return true;
 }

@@ -435,7 +435,8 @@ bool phys_cmpxchg(struct interp *interp, gpa_t gpa, unsigned size,
                                            __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     }
     if (done && *piece.page.flags != 0)
-        interp->host.ram_stored(interp->host.opaque, gpa, size);
+        interp->host.ram_stored(interp->host.opaque,
+                                piece.page.gpa + piece.offset, size);
     return done;
 }
 

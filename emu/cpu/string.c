@@ -192,14 +192,18 @@ enum step interp_movs(struct interp *interp, const struct insn *in)
     return run_string(interp, in, &op);
 }
 
+/* The first element, and then copies of what is there already. */
 static void fill(uint8_t *to, uint32_t value, uint32_t len, unsigned size)
 {
-    if (size == 1) {
-        memset(to, (int)(value & 0xff), len);
-        return;
+    uint32_t done = size;
+
+    memcpy(to, &value, size);
+    while (done < len) {
+        uint32_t step = done < len - done ? done : len - done;
+
+        memcpy(to + done, to, step);
+        done += step;
     }
-    for (uint32_t i = 0; i < len; i += size)
-        memcpy(to + i, &value, size);
 }
 
 static uint32_t stos_bulk(struct interp *interp, const struct insn *in,
