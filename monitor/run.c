@@ -125,27 +125,18 @@ static void deliver_interrupt(struct vm *vm)
         .return_eip = vcpu->eip,
     };
 
-    stat_inc(&vm->stats, STAT_INTERRUPTS);
-    if (log_on(LOG_INTR))
-        log_line(LOG_INTR, "%08x vector %02x", vcpu->eip, exc.vector);
-    exc_deliver(vm->interp, &exc);
-}
-
-static void deliver_exception(struct vm *vm)
-{
-    const struct exc exc = vm->vcpu.exc;
-
-    stat_inc(&vm->stats, STAT_EXCEPTIONS);
-    if (log_on(LOG_EXC))
-        log_line(LOG_EXC, "%08x cpl %u vector %02x error %x cr2 %08x",
-                 vm->vcpu.eip, vm->vcpu.cpl, exc.vector, exc.error, exc.cr2);
     exc_deliver(vm->interp, &exc);
 }
 
 static void run_engine(struct vm *vm)
 {
+    struct exc exc;
+
     switch (vm->engine->run(vm->engine_state, UINT64_MAX)) {
-    case VCPU_EXIT_EXC: deliver_exception(vm); break;
+    case VCPU_EXIT_EXC:
+        exc = vm->vcpu.exc;
+        exc_deliver(vm->interp, &exc);
+        break;
     case VCPU_EXIT_HLT:
         stat_inc(&vm->stats, STAT_HALTS);
         vm->halted = true;
