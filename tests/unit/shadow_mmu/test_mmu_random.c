@@ -17,7 +17,7 @@
 
 #define POOL_FIRST 0x200u /* frames that are tables (and data) */
 #define POOL_COUNT 8u
-#define STEPS      6000u
+#define STEPS      4000u
 
 static struct model *model;
 static uint64_t random_state;
@@ -328,7 +328,8 @@ static void change_and_invlpg(void)
 
 static void trace_code(void)
 {
-    mmu_trace_code(model->mmu, 0x400 + random_below(64), chance(60));
+    gfn_t gfn = chance(20) ? pool_frame() : 0x400 + random_below(64);
+    mmu_trace_code(model->mmu, gfn, chance(60));
 }
 
 static void step(void)
