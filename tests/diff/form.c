@@ -221,7 +221,8 @@ int forms_create(struct diff_forms **out)
                             .map = i >> 8 & 3,
                             .opcode = (uint8_t)i};
 
-        if (form.map == 0 && is_prefix_or_escape(form.opcode))
+        if ((form.map == 0 && is_prefix_or_escape(form.opcode)) ||
+            (form.map == 1 && (form.opcode & 0xfd) == 0x38))
             continue;
         if (try_opcode(forms, form) < 0) {
             forms_destroy(forms);
