@@ -107,11 +107,12 @@ enum step interp_ret(struct interp *interp, const struct insn *in)
     return STEP_NEXT;
 }
 
-/* An exception or interrupt that the instruction asks for: it returns to the
- * next one. */
+/* An exception or interrupt that the instruction asks for: it has retired and
+ * returns to the next one. */
 static enum step software_interrupt(struct interp *interp, enum exc_kind kind,
                                     unsigned vector)
 {
+    interp->vcpu->retired++;
     interp->vcpu->exc = (struct exc){.kind = kind,
                                      .vector = (uint8_t)vector,
                                      .return_eip = interp->next_eip};

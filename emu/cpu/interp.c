@@ -24,7 +24,7 @@
  * does not matter who changed them, or which address space they are in: a
  * decoded form is a function of the bytes and of the code size alone.
  */
-#define DECODE_ENTRIES 8192u
+#define DECODE_ENTRIES 32768u
 
 /* Bytes are compared as two words; those beyond the instruction are masked. */
 struct bytes16 {
@@ -295,10 +295,13 @@ static bool is_mode_supported(struct interp *interp)
 }
 
 /* Anything that makes one instruction special. */
-static inline bool is_special(const struct vcpu *vcpu)
+static inline bool is_special(const struct interp *interp)
 {
+    const struct vcpu *vcpu = interp->vcpu;
+
     return (vcpu->eflags & (FLAG_TF | FLAG_RF | FLAG_VM)) ||
-           vcpu->inhibit != INHIBIT_NONE || (vcpu->dr[7] & DR7_ENABLES) ||
+           vcpu->inhibit != INHIBIT_NONE ||
+           ((vcpu->dr[7] | interp->watch[4]) & DR7_ENABLES) ||
            !(vcpu->cr0 & CR0_PE);
 }
 
@@ -361,9 +364,8 @@ static enum step execute_special(struct interp *interp)
 /* One instruction, committed. VCPU_EXIT_BUDGET: nothing else happened. */
 static inline enum vcpu_exit step_once(struct interp *interp)
 {
-    struct vcpu *vcpu = interp->vcpu;
-    enum step step =
-        UNLIKELY(is_special(vcpu)) ? execute_special(interp) : execute(interp);
+    enum step step = UNLIKELY(is_special(interp)) ? execute_special(interp)
+                                                  : execute(interp);
 
     if (LIKELY(step == STEP_NEXT)) {
         commit(interp);
@@ -372,10 +374,7 @@ static inline enum vcpu_exit step_once(struct interp *interp)
     switch (step) {
     case STEP_NEXT:
     case STEP_AGAIN: break;
-    case STEP_FAULT:
-        vcpu->retired += vcpu->exc.kind == EXC_KIND_SOFT ||
-                         vcpu->exc.kind == EXC_KIND_SOFT_EXC;
-        return VCPU_EXIT_EXC;
+    case STEP_FAULT: return VCPU_EXIT_EXC;
     case STEP_HALT: commit(interp); return VCPU_EXIT_HLT;
     case STEP_STOP: return VCPU_EXIT_STOP;
     }

@@ -299,6 +299,7 @@ START_TEST(int_n_returns_to_the_next_instruction)
     ck_assert_uint_eq(vcpu->exc.vector, 0x80);
     ck_assert_uint_eq(vcpu->exc.return_eip, MACHINE_CODE + 2);
     ck_assert_uint_eq(vcpu->eip, MACHINE_CODE);
+    ck_assert_uint_eq(vcpu->retired, 1);
 }
 END_TEST
 
@@ -458,6 +459,20 @@ START_TEST(a_breakpoint_on_a_cached_page_is_seen)
 }
 END_TEST
 
+START_TEST(a_breakpoint_that_is_disabled_is_forgotten)
+{
+    vcpu->regs[REG_ESI] = MACHINE_DATA;
+    vcpu->dr[0] = MACHINE_DATA;
+    vcpu->dr[7] |= 1 | 0xf << 16;
+    ck_assert_int_eq(EXEC(m, "\x8b\x06"), VCPU_EXIT_EXC);
+    vcpu->dr[7] &= ~1u;
+    ck_assert_int_eq(EXEC(m, "\x8b\x06"), VCPU_EXIT_BUDGET);
+    ck_assert_int_eq(EXEC(m, "\x8b\x06"), VCPU_EXIT_BUDGET);
+    ck_assert_uint_eq(m->interp->watch_hit, 0);
+    ck_assert_uint_eq(m->interp->watch[4] & 0xff, 0);
+}
+END_TEST
+
 static TCase *loop_case(void)
 {
     TCase *tcase = tcase_create("loop");
@@ -527,6 +542,7 @@ static TCase *debug_case(void)
     tcase_add_test(tcase, a_code_breakpoint_faults_unless_rf_is_set);
     tcase_add_test(tcase, a_data_breakpoint_traps_after_the_access);
     tcase_add_test(tcase, a_breakpoint_on_a_cached_page_is_seen);
+    tcase_add_test(tcase, a_breakpoint_that_is_disabled_is_forgotten);
     return tcase;
 }
 
