@@ -196,10 +196,9 @@ static void compare(struct mmu *mmu, struct leaf *leaf, uint32_t low,
     for (uint32_t i = low; i < high; i++) {
         struct gpte now = leaf_read(mmu, leaf, i);
         uint64_t was = leaf_snapshot(mmu, leaf, i).v;
-        if (was == now.v)
-            continue;
         /* fork() takes R/W from every private page and leaves the rest. */
-        if (spt_keeps(was & ~PTE_W, now.v))
+        bool lost_write = (was & PTE_W) && !(now.v & PTE_W);
+        if (lost_write && spt_keeps(was & ~PTE_W, now.v))
             set_add(narrowed, i);
         else if (!spt_keeps(was, now.v))
             set_add(stale, i);

@@ -66,8 +66,9 @@ enum mmu_result {
     MMU_TRUE     /* the guest's own #PF: vcpu->exc is filled */
 };
 
-/* A host fault at guest linear address gva while CPL code ran. Walks the
- * guest's tables, sets A (and D for a store), fills the window. */
+/* A host fault at guest linear address gva while CPL code ran (vcpu->cpl and,
+ * for MMU_TRUE, vcpu->eip are current). Walks the guest's tables, sets A (and D
+ * for a store), fills the window. */
 enum mmu_result mmu_fault(struct mmu *mmu, gva_t gva, bool write);
 
 /* A hint: CPL code is about to access gva, for which it took a true fault that
@@ -75,8 +76,9 @@ enum mmu_result mmu_fault(struct mmu *mmu, gva_t gva, bool write);
  * saves the host fault. */
 void mmu_prefill(struct mmu *mmu, gva_t gva);
 
-/* Walk for an instruction fetch at CPL; the frame, or MMU_TRUE with vcpu->exc
- * filled. MMU_EMULATE: the code is not in RAM or ROM. Sets A. Both pages of an
+/* Walk for an instruction fetch at CPL: MMU_RETRY with the frame in *gfn, or
+ * MMU_TRUE with vcpu->exc filled. MMU_EMULATE: the code is not in RAM or ROM, or
+ * the host has no memory to remember it. Sets A. Does not map. Both pages of an
  * instruction that straddles are asked for by two calls. */
 enum mmu_result mmu_fetch(struct mmu *mmu, gva_t gva, gfn_t *gfn);
 

@@ -254,8 +254,8 @@ void spt_protect(struct mmu *mmu, struct window *window, uint32_t page,
                  uint32_t count);
 void spt_protect_frame(struct mmu *mmu, gfn_t gfn);
 
-/* Whether what derives from the old value may go on with the new one: only A
- * and D were gained or ignored bits changed. */
+/* Whether what derives from the old value may go on with the new one: A, D and
+ * R/W were gained at most, or ignored bits changed. */
 bool spt_keeps(uint64_t old, uint64_t now);
 
 /* Bind a region to the entries of a walk, dropping what derived from others;

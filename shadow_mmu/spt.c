@@ -238,7 +238,7 @@ void spt_protect_frame(struct mmu *mmu, gfn_t gfn)
 bool spt_keeps(uint64_t old, uint64_t now)
 {
     const uint64_t ignored = 7u << 9;
-    const uint64_t gained = now & (PTE_A | PTE_D);
+    const uint64_t gained = now & (PTE_A | PTE_D | PTE_W);
     return ((old | gained | ignored) ^ (now | ignored)) == 0;
 }
 

@@ -100,10 +100,10 @@ static uint64_t naive_pde(const struct mmu *mmu, uint32_t region)
                      : 0;
 }
 
-/* Same but for gained A and D and the bits software owns. */
+/* Same but for gained R/W, A and D and the bits software owns. */
 static bool naive_same(uint64_t old, uint64_t now)
 {
-    return ((old ^ now) & ~0xe60ull) == 0 && !(old & ~now & 0x60);
+    return ((old ^ now) & ~0xe62ull) == 0 && !(old & ~now & 0x62);
 }
 
 static const char *check_rights(const struct mmu *mmu,

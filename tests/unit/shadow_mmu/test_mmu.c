@@ -2,6 +2,7 @@
 #include "guest_model.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -323,6 +324,22 @@ START_TEST(pages_that_fork_write_protects_stay_readable)
 }
 END_TEST
 
+START_TEST(a_page_that_becomes_writable_keeps_its_mapping)
+{
+    gfn_t gfn;
+    model->vcpu.cpl = 3;
+    put(USER_A, 1, frame(DATA) | P | A | U);
+    ck_reads(0x1000, DATA);
+    ck_assert_int_eq(mmu_fetch(model->mmu, 0x1000, &gfn), MMU_RETRY);
+    put(USER_A, 1, frame(DATA) | RWX | U);
+    mmu_prefill(model->mmu, 0x1000);
+    uint64_t faults = stat(STAT_HIDDEN_FAULTS);
+    ck_assert_int_eq(model_write(model, 0x1000, 1), DONE);
+    ck_assert_uint_eq(stat(STAT_HIDDEN_FAULTS), faults);
+    ck_assert_uint_eq(stat(STAT_DROPS) + model->unmapped, 0);
+}
+END_TEST
+
 START_TEST(invlpg_maps_the_new_frame_of_a_mapped_page_at_once)
 {
     put(KERNEL, 0, frame(DATA) | RWX);
@@ -494,6 +511,63 @@ START_TEST(one_frame_mapped_everywhere_stays_within_the_budget)
 }
 END_TEST
 
+static unsigned host_vma_limit(void)
+{
+    unsigned limit = 0;
+    FILE *file = fopen("/proc/sys/vm/max_map_count", "r");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fscanf(file, "%u", &limit), 1);
+    fclose(file);
+    return limit;
+}
+
+/* Every page a VMA of its own: more of them than most hosts allow. */
+START_TEST(a_host_that_refuses_vmas_is_survived)
+{
+    const uint32_t tables = 68, first = 0x400;
+    struct mmu_limits limits = {UINT32_MAX, 1, 64};
+    unsigned refused = 0;
+    mmu_set_limits(model->mmu, &limits);
+    for (uint32_t t = 0; t < tables; t++) {
+        put(ROOT_A, 0x300 + t, frame(first + t) | RWX);
+        for (uint32_t i = 0; i < 1024; i++)
+            put(first + t, i, frame(DATA + 2 * (i % 8)) | RWX);
+    }
+    for (uint32_t page = 0; page < tables * 1024; page++) {
+        gva_t gva = KERNEL_GVA + page * PAGE_SIZE;
+        if (model_read(model, gva, &value) == EMULATED)
+            refused++;
+        else
+            ck_reads(gva, DATA + 2 * (page % 8));
+    }
+    ck_assert_uint_eq(refused != 0, host_vma_limit() < tables * 1024);
+    ck_assert_uint_le(refused, 8);
+}
+END_TEST
+
+START_TEST(traces_that_need_more_vmas_than_there_are_hold_all_the_same)
+{
+    const uint32_t tables = 66, first = 0x400;
+    struct mmu_limits limits = {UINT32_MAX, 1, 64};
+    mmu_set_limits(model->mmu, &limits);
+    /* 1056 runs of 64 pages, each a VMA that 32 traces would make 64. */
+    for (uint32_t t = 0; t < tables; t++) {
+        put(ROOT_A, 0x300 + t, frame(first + t) | RWX);
+        for (uint32_t i = 0; i < 1024; i++)
+            put(first + t, i, frame(DATA + i % 64) | RWX);
+    }
+    for (uint32_t page = 0; page < tables * 1024; page += 64)
+        ck_assert_int_eq(
+            model_write(model, KERNEL_GVA + page * PAGE_SIZE, page), DONE);
+    for (uint32_t i = 0; i < 64; i += 2)
+        mmu_trace_code(model->mmu, DATA + i, true);
+    ck_sound();
+    for (uint32_t page = 0; page < tables * 1024; page += 64)
+        ck_assert_int_eq(
+            model_write(model, KERNEL_GVA + page * PAGE_SIZE, page), EMULATED);
+}
+END_TEST
+
 START_TEST(more_roots_than_windows_evict_the_oldest)
 {
     struct mmu_limits limits = {.vmas = 1000, .user_windows = 2, .patience = 4};
@@ -530,6 +604,7 @@ END_TEST
 int main(void)
 {
     TCase *tcase = tcase_create("mmu");
+    tcase_set_timeout(tcase, 30);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, without_paging_ram_is_mapped_flat);
     tcase_add_test(tcase, with_a20_closed_odd_megabytes_alias_even_ones);
@@ -553,6 +628,7 @@ int main(void)
     tcase_add_test(tcase,
                    tables_of_global_pages_only_cost_nothing_at_a_cr3_load);
     tcase_add_test(tcase, pages_that_fork_write_protects_stay_readable);
+    tcase_add_test(tcase, a_page_that_becomes_writable_keeps_its_mapping);
     tcase_add_test(tcase, invlpg_maps_the_new_frame_of_a_mapped_page_at_once);
     tcase_add_test(tcase, a_prefill_sets_neither_accessed_nor_dirty);
     tcase_add_test(tcase, supervisor_code_reaches_user_pages_softly);
@@ -566,6 +642,9 @@ int main(void)
     tcase_add_test(tcase, no_execute_stops_fetches_only);
     tcase_add_test(tcase, tables_outside_ram_are_left_to_the_interpreter);
     tcase_add_test(tcase, one_frame_mapped_everywhere_stays_within_the_budget);
+    tcase_add_test(tcase, a_host_that_refuses_vmas_is_survived);
+    tcase_add_test(tcase,
+                   traces_that_need_more_vmas_than_there_are_hold_all_the_same);
     tcase_add_test(tcase, more_roots_than_windows_evict_the_oldest);
     tcase_add_test(tcase, two_machines_in_a_process_have_windows_of_their_own);
     Suite *suite = suite_create("mmu");
