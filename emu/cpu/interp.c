@@ -269,8 +269,6 @@ static inline enum step execute(struct interp *interp)
     if (UNLIKELY(!is_inside_cs(vcpu, entry->in.len)))
         return step_fault_error(interp, EXC_GP, 0);
     interp->next_eip = vcpu->eip + entry->in.len;
-    if (UNLIKELY(!entry->code32))
-        interp->next_eip &= 0xffff;
     interp->op_count[entry->in.op]++;
     if (log_on(LOG_STEP))
         log_step(interp, &entry->in);

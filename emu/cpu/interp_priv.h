@@ -38,7 +38,7 @@ struct interp {
     struct tlb *tlb;
     struct decode_cache *decoded;
     struct fetch_page fetch;
-    uint32_t next_eip;  /* offset in CS; wrapped to 16 bits in 16-bit code */
+    uint32_t next_eip;  /* offset in CS; 16-bit code runs into the limit too */
     uint32_t watch[5];  /* DR0-3, DR7 that the TLB was filled under */
     uint32_t watch_hit; /* DR6 bits of data breakpoints met, for the trap */
     uint64_t op_count[OP_COUNT];

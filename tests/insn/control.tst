@@ -48,7 +48,7 @@ pause ; f3 90 ; =>
 prefetcht0 [0] ; 0f 18 0d 00 00 00 00 ; =>
 raw ; f3 0f 1e fb ; =>
 ud2 ; 0f 0b ; => exc=6
-raw ; 0f b9 c0 ; => exc=6
+ud1 ; 0f b9 c0 ; => exc=6
 clc ; f8 ; f=C => f=-
 stc ; f9 ; => f=C
 cmc ; f5 ; f=C => f=-

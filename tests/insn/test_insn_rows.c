@@ -126,8 +126,12 @@ static void start_machine(const struct state *state)
     memcpy(vcpu->regs, state->regs, sizeof(vcpu->regs));
     vcpu->eflags = state->flags | FLAG_ONE;
     vcpu->eip = ROW_EIP;
-    if (state->code16)
+    if (state->code16) {
         vcpu->seg[SEG_CS].attr &= ~SEG_DB;
+        vcpu->seg[SEG_CS].limit = 0xffff;
+        vcpu->seg[SEG_CS].base = vcpu->seg_base[SEG_CS] = MACHINE_CODE;
+        vcpu->eip = ROW_EIP - MACHINE_CODE;
+    }
 }
 
 static void compare(const char *row, const struct state *want,
@@ -179,6 +183,7 @@ START_TEST(a_row_holds)
     enum vcpu_exit reason;
     struct insn in;
     uint8_t code[16];
+    uint32_t start_eip;
     size_t len;
 
     bytes[-1] = in_part[-1] = out_part[-2] = '\0';
@@ -189,10 +194,11 @@ START_TEST(a_row_holds)
     machine_put(m, ROW_EIP, code, len);
     memcpy(expected_ram, m->ram, MACHINE_RAM);
     start_machine(&state);
+    start_eip = m->vcpu.eip;
     reason = interp_step(m->interp);
     parse_part(&state, expected_ram, out_part);
     if (!state.has_eip)
-        state.eip = ROW_EIP + (state.vector < 0 ? (uint32_t)len : 0);
+        state.eip = start_eip + (state.vector < 0 ? (uint32_t)len : 0);
     compare_exception(rows[_i], &state, reason);
     compare(rows[_i], &state, &in);
     free(text);

@@ -270,14 +270,16 @@ START_TEST(an_unknown_instruction_is_ud)
 }
 END_TEST
 
-START_TEST(ip_wraps_in_16_bit_code)
+START_TEST(sixteen_bit_code_runs_into_its_limit_and_does_not_wrap)
 {
     vcpu->seg[SEG_CS].attr &= ~SEG_DB;
     vcpu->seg[SEG_CS].limit = 0xffff;
     vcpu->eip = 0xffff;
     PUT(m, 0xffff, "\x40");
     ck_assert_int_eq(interp_step(m->interp), VCPU_EXIT_BUDGET);
-    ck_assert_uint_eq(vcpu->eip, 0);
+    ck_assert_uint_eq(vcpu->eip, 0x10000);
+    ck_assert_int_eq(interp_step(m->interp), VCPU_EXIT_EXC);
+    ck_assert_uint_eq(vcpu->exc.vector, EXC_GP);
 }
 END_TEST
 
@@ -512,7 +514,8 @@ static TCase *fetch_case(void)
     tcase_add_test(tcase, a_branch_beyond_the_limit_of_cs_faults_at_the_branch);
     tcase_add_test(tcase, more_than_15_bytes_are_a_general_protection_fault);
     tcase_add_test(tcase, an_unknown_instruction_is_ud);
-    tcase_add_test(tcase, ip_wraps_in_16_bit_code);
+    tcase_add_test(tcase,
+                   sixteen_bit_code_runs_into_its_limit_and_does_not_wrap);
     tcase_add_test(tcase, code_runs_from_mmio);
     return tcase;
 }
