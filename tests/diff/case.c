@@ -10,9 +10,6 @@
  * not overflow; compare-and-exchange compares equal half of the time.
  */
 
-#define ARITH_OR_DF (FLAGS_ARITH | FLAG_DF)
-#define TRAP_FLAG   FLAG_TF
-
 /* Addresses. */
 
 static uint32_t draw_data_address(struct diff_random *random, unsigned align)
@@ -381,12 +378,28 @@ static void adjust_registers(struct diff_case *test, struct diff_random *random)
     }
 }
 
-/* Faulting half-way, they may have stored or loaded some of it already; what
- * counts is that they can be restarted. */
+/* PUSHA and POPA that fault half-way may have stored or loaded some of it
+ * already, and far returns read their frame in no defined order: what counts is
+ * that they can be restarted. Their stack is there. */
 static void avoid_partial_work(struct diff_case *test)
 {
-    if (test->insn.map == 0 && (test->insn.opcode & 0xfe) == 0x60)
+    struct insn *in = &test->insn;
+
+    if (in->map != 0)
+        return;
+    switch (in->opcode) {
+    case 0xca: /* RETF imm16 */
+        in->bytes[in->len - 1] = 0;
+        in->bytes[in->len - 2] &= 0x3c;
+        in->imm = in->bytes[in->len - 2];
         test->before.regs[REG_ESP] = DIFF_STACK + PAGE_SIZE;
+        break;
+    case 0x60:
+    case 0x61:
+    case 0xcb:
+    case 0xcf: test->before.regs[REG_ESP] = DIFF_STACK + PAGE_SIZE; break;
+    default: break;
+    }
 }
 
 /* REP INS with a count of 0: makers differ in whether the permission is checked
@@ -437,6 +450,11 @@ static bool is_undefined_masked_store(const struct diff_case *test)
            test->operand.address - DIFF_DATA > DIFF_DATA_PAGES * PAGE_SIZE - 16;
 }
 
+static bool is_iret(const struct insn *in)
+{
+    return in->map == 0 && in->opcode == 0xcf;
+}
+
 static bool is_popf(const struct insn *in)
 {
     return in->map == 0 && in->opcode == 0x9d;
@@ -447,8 +465,12 @@ static void fill_stack(struct diff_case *test, struct diff_random *random)
     test->stack.address = test->before.regs[REG_ESP];
     test->stack.len = 64;
     draw_bytes(random, test->stack.bytes, test->stack.len);
-    if (is_popf(&test->insn)) /* a trap would come after the next one */
-        test->stack.bytes[1] &= (uint8_t) ~(TRAP_FLAG >> 8);
+    /* A trap would come after the next instruction. */
+    if (is_popf(&test->insn))
+        test->stack.bytes[1] &= (uint8_t) ~(FLAG_TF >> 8);
+    if (is_iret(&test->insn))
+        test->stack.bytes[2 * test->insn.operand_size + 1] &=
+            (uint8_t) ~(FLAG_TF >> 8);
 }
 
 /* A relative branch back into the instruction would run its tail. */
@@ -502,8 +524,9 @@ bool case_fill(struct diff_case *test, struct diff_random *random)
     avoid_wide_alignment_check(test);
     avoid_pending_x87(test);
     fill_stack(test, random);
+    case_fill_selector(test, random);
     return !branches_into_itself(test) && !has_undefined_result(test) &&
-           !is_undefined_masked_store(test);
+           !is_undefined_masked_store(test) && !case_has_wild_selector(test);
 }
 
 uint32_t case_undefined_flags(const struct diff_case *test)

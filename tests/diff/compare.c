@@ -147,6 +147,12 @@ static bool has_large_operand(const struct diff_case *test)
            in->operand[0].size == 0;
 }
 
+/* The host kernel's IRET clears the RPL of a null selector. */
+static uint16_t comparable_selector(uint16_t selector)
+{
+    return selector <= 3 ? 0 : selector;
+}
+
 bool outcomes_agree(const struct diff_case *test,
                     const struct diff_outcome *host,
                     const struct diff_outcome *guest, char *text,
@@ -154,6 +160,8 @@ bool outcomes_agree(const struct diff_case *test,
 {
     static const char *const names[REG_COUNT] = {"EAX", "ECX", "EDX", "EBX",
                                                  "ESP", "EBP", "ESI", "EDI"};
+    static const char *const segment_names[SEG_COUNT] = {"ES", "CS", "SS",
+                                                         "DS", "FS", "GS"};
     struct report report = {text, text_len, 0};
     uint32_t cr2_mask = has_large_operand(test) ? ~PAGE_MASK : ~0u;
     uint32_t flags = COMPARED_FLAGS & ~case_undefined_flags(test);
@@ -164,6 +172,11 @@ bool outcomes_agree(const struct diff_case *test,
     compare32(&report, "CR2", host->cr2 & cr2_mask, guest->cr2 & cr2_mask);
     for (unsigned i = 0; i < REG_COUNT; i++)
         compare32(&report, names[i], host->after.regs[i], guest->after.regs[i]);
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        if (i != SEG_FS)
+            compare32(&report, segment_names[i],
+                      comparable_selector(host->after.seg[i]),
+                      comparable_selector(guest->after.seg[i]));
     compare32(&report, "EIP", host->after.eip, guest->after.eip);
     compare32(&report, "EFLAGS", host->after.eflags & flags,
               guest->after.eflags & flags);

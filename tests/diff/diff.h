@@ -39,6 +39,7 @@ struct diff_state {
     uint32_t regs[REG_COUNT];
     uint32_t eip;
     uint32_t eflags;
+    uint16_t seg[SEG_COUNT]; /* selectors, after only; FS is left out */
 };
 
 /* Bytes that are stored on both sides before the case, if the place exists. */
@@ -114,6 +115,14 @@ bool case_fill(struct diff_case *test, struct diff_random *random);
 
 /* Bits of EFLAGS that are undefined after this very case. */
 uint32_t case_undefined_flags(const struct diff_case *test);
+
+/* --- selector.c --- */
+
+/* Give an instruction that reads a selector an interesting one. */
+void case_fill_selector(struct diff_case *test, struct diff_random *random);
+
+/* Would it read one that case_fill_selector() could not set? */
+bool case_has_wild_selector(const struct diff_case *test);
 
 /* --- host.c: the host CPU --- */
 

@@ -71,20 +71,7 @@ static const struct {
     {"sldt",     "UMIP: the host kernel emulates it"                   },
     {"smsw",     "UMIP: the host kernel emulates it"                   },
     {"str",      "UMIP: the host kernel emulates it"                   },
-    {"lar",      "needs the host's descriptor tables"                  },
-    {"lsl",      "needs the host's descriptor tables"                  },
-    {"verr",     "needs the host's descriptor tables"                  },
-    {"verw",     "needs the host's descriptor tables"                  },
-    {"lds",      "needs the host's descriptor tables"                  },
-    {"les",      "needs the host's descriptor tables"                  },
-    {"lfs",      "needs the host's descriptor tables"                  },
-    {"lgs",      "needs the host's descriptor tables"                  },
-    {"lss",      "needs the host's descriptor tables"                  },
-    {"call_far", "needs the host's descriptor tables"                  },
-    {"jmp_far",  "needs the host's descriptor tables"                  },
-    {"ret_far",  "needs the host's descriptor tables"                  },
-    {"iret",     "needs the host's descriptor tables"                  },
-    {"iretd",    "needs the host's descriptor tables"                  },
+    {"lfs",      "FS is the C library's in the host"                   },
     {"int",      "80h enters the host kernel, and gates are its choice"},
     {"int1",     "its #DB is the debugger's"                           },
 };
@@ -97,15 +84,11 @@ const char *forms_exemption(enum insn_op op)
     return NULL;
 }
 
-/* Far transfers and segment loads under a shared mnemonic. */
-static bool needs_descriptors(const struct insn *in)
+/* FS is the C library's in the host. */
+static bool loads_fs(const struct insn *in)
 {
-    if (in->op == OP_CALL || in->op == OP_JMP)
-        return in->operand[0].kind == OPERAND_FAR || in->operand[0].size == 6 ||
-               (in->has_mem && in->modrm >> 3 & 1);
-    if (in->op == OP_RET)
-        return (in->opcode & 0xfe) == 0xca;
-    return in->operand[0].kind == OPERAND_SEG && in->operand[0].written;
+    return in->operand[0].kind == OPERAND_SEG && in->operand[0].written &&
+           in->operand[0].index == SEG_FS;
 }
 
 /* The guest has no BMI1 and LZCNT, the host has. */
@@ -120,7 +103,7 @@ static bool is_usable(const struct insn *in)
 {
     if (in->map == 1 && (in->op == OP_MOVSD || in->op == OP_CMPSD))
         return false; /* the SSE2 ones are not in the table yet */
-    return !needs_descriptors(in) && !differs_by_feature(in);
+    return !loads_fs(in) && !differs_by_feature(in);
 }
 
 static bool is_prefix_or_escape(uint8_t byte)
@@ -277,6 +260,13 @@ static size_t draw_modrm(struct diff_random *random, const struct form *form,
     return 1;
 }
 
+/* LOCK makes CR0 CR8 on AMD, and some AMD CPUs take LOCK VERW. */
+static bool ignores_lock(const struct form *form)
+{
+    return form->map == 1 &&
+           ((form->opcode & 0xfc) == 0x20 || form->opcode == 0);
+}
+
 bool forms_draw(const struct diff_forms *forms, struct diff_random *random,
                 enum insn_op op, struct insn *in)
 {
@@ -297,8 +287,8 @@ bool forms_draw(const struct diff_forms *forms, struct diff_random *random,
     memcpy(bytes + len, filler, sizeof(filler));
     switch (insn_decode(in, mode, bytes, INSN_MAX_LEN)) {
     case INSN_OK: return in->op == op && is_usable(in);
-    /* LOCK where it is not allowed; on AMD it makes CR0 CR8. */
-    case INSN_UD: return form->map != 1 || (form->opcode & 0xfc) != 0x20;
+    /* LOCK where it is not allowed. */
+    case INSN_UD: return !ignores_lock(form);
     default: return false;
     }
 }

@@ -181,6 +181,21 @@ static void set_segments(struct vcpu *vcpu)
     vcpu_set_seg(vcpu, SEG_FS, &null);
 }
 
+/* The code and data entries of Linux' GDT on x86-64, selectors 08h to 30h. */
+static void fill_gdt(struct diff_guest *guest)
+{
+    static const uint64_t entries[] = {
+        0x00cf9b000000ffff, /* kernel code, 32-bit */
+        0x00af9b000000ffff, /* kernel code, 64-bit */
+        0x00cf93000000ffff, /* kernel data */
+        0x00cffb000000ffff, /* user code, 32-bit: DIFF_CS */
+        0x00cff3000000ffff, /* user data: DIFF_DS */
+        0x00affb000000ffff, /* user code, 64-bit */
+    };
+
+    memcpy(frame(guest, FRAME_GDT) + 8, entries, sizeof(entries));
+}
+
 static void set_vcpu(struct diff_guest *guest)
 {
     struct vcpu *vcpu = &guest->vcpu;
@@ -229,6 +244,7 @@ int guest_create(struct diff_guest **out)
         return -ENOMEM;
     }
     map_regions(guest);
+    fill_gdt(guest);
     set_vcpu(guest);
     host.opaque = guest;
     error = interp_create(&guest->interp, &guest->vcpu, &host);
@@ -268,10 +284,11 @@ static void load_state(struct vcpu *vcpu, const struct diff_state *state)
 
 static void store_code(struct diff_guest *guest, const struct diff_case *test)
 {
-    uint32_t end = test->before.eip + test->insn.len - DIFF_CODE;
+    uint8_t *code = guest->memory[0];
 
-    memset(guest->memory[0] + end - INSN_MAX_LEN, DIFF_INT3, INSN_MAX_LEN);
-    memcpy(guest->memory[0] + end - test->insn.len, test->insn.bytes,
+    memset(code + DIFF_CODE_END - INSN_MAX_LEN, DIFF_INT3, INSN_MAX_LEN);
+    memset(code + DIFF_CODE_CROSS - INSN_MAX_LEN, DIFF_INT3, INSN_MAX_LEN);
+    memcpy(code + (test->before.eip - DIFF_CODE), test->insn.bytes,
            test->insn.len);
 }
 
@@ -290,6 +307,8 @@ void guest_run(struct diff_guest *guest, const struct diff_case *test,
     memcpy(outcome->after.fpu, vcpu->fpu, sizeof(vcpu->fpu));
     outcome->after.eip = vcpu->eip;
     outcome->after.eflags = vcpu_eflags(vcpu);
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        outcome->after.seg[i] = vcpu->seg[i].selector;
     outcome->vector = DIFF_NO_FAULT;
     outcome->error = outcome->cr2 = 0;
     if (exit == VCPU_EXIT_EXC) {

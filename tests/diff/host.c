@@ -95,12 +95,21 @@ static void copy_state(struct diff_state *state, const mcontext_t *machine)
 {
     static const int order[REG_COUNT] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX,
                                          REG_RSP, REG_RBP, REG_RSI, REG_RDI};
+    uint16_t segments[4]; /* CS GS FS SS; 64-bit frames have CS and SS */
 
     for (unsigned i = 0; i < REG_COUNT; i++)
         state->regs[i] = (uint32_t)machine->gregs[order[i]];
     state->eip = (uint32_t)machine->gregs[REG_RIP];
     state->eflags = (uint32_t)machine->gregs[REG_EFL];
     memcpy(state->fpu, machine->fpregs, sizeof(state->fpu));
+    memcpy(&segments, &machine->gregs[REG_CSGSFS], sizeof(segments));
+    state->seg[SEG_CS] = segments[0];
+    state->seg[SEG_SS] = segments[3];
+    state->seg[SEG_FS] = 0;
+    /* These are still the instruction's. */
+    __asm__("movw %%gs, %0" : "=m"(state->seg[SEG_GS]));
+    __asm__("movw %%ds, %0" : "=m"(state->seg[SEG_DS]));
+    __asm__("movw %%es, %0" : "=m"(state->seg[SEG_ES]));
 }
 
 static void give_up(int number)
