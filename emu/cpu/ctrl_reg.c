@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "emu/cpu/debug.h"
 #include "emu/cpu/descriptor.h"
 #include "emu/cpu/mem.h"
 #include "emu/cpu/operand.h"
@@ -190,9 +191,11 @@ enum step interp_mov_dr(struct interp *interp, const struct insn *in)
         vcpu->dr[6] |= DR6_BD;
         return step_fault(interp, EXC_DB);
     }
-    if (is_write)
-        write_dr(vcpu, dr, vcpu->regs[reg]);
-    else
+    if (!is_write) {
         vcpu->regs[reg] = vcpu->dr[dr];
+        return STEP_NEXT;
+    }
+    write_dr(vcpu, dr, vcpu->regs[reg]);
+    debug_sync(interp);
     return STEP_NEXT;
 }

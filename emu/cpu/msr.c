@@ -30,11 +30,12 @@
 #define FEATURE_CONTROL 1u
 
 /* Not susceptible to: RDCL, L1D flush on VM entry, SSB, MDS, page-size-change
- * machine checks, TAA, SBDR/SSDP, FBSDP, PSDP, BHI, PBRSB, GDS, RFDS; IBRS_ALL. */
+ * machine checks, TAA, SBDR/SSDP, FBSDP, PSDP, BHI, PBRSB, GDS, RFDS, ITS; and
+ * IBRS_ALL. */
 #define ARCH_CAPABILITIES                                                   \
     (BIT64(0) | BIT64(1) | BIT64(3) | BIT64(4) | BIT64(5) | BIT64(6) |      \
      BIT64(8) | BIT64(13) | BIT64(14) | BIT64(15) | BIT64(20) | BIT64(24) | \
-     BIT64(26) | BIT64(27))
+     BIT64(26) | BIT64(27) | BIT64(62))
 
 /* The microcode revision in the upper half. */
 #define MICROCODE_REVISION (0x219ull << 32)

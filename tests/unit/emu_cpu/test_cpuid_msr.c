@@ -240,7 +240,7 @@ END_TEST
 
 START_TEST(arch_capabilities_deny_every_known_problem)
 {
-    ck_assert_uint_eq(msr_value(0x10a), 0x0d10e17b);
+    ck_assert_uint_eq(msr_value(0x10a), 0x400000000d10e17b);
 }
 END_TEST
 
