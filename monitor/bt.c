@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "emu/cpu/segment.h"
 #include "monitor/log.h"
 
 /*
@@ -22,27 +23,6 @@
 
 #define LIVE_FLAGS (FLAGS_ARITH | FLAG_DF)
 #define HOST_FLAGS (FLAG_ONE | FLAG_IF)
-
-/* ---- FPU ---- */
-
-void bt_fpu_save(struct bt_vcpu *bt)
-{
-    static const uint32_t default_mxcsr = 0x1f80;
-
-    if (!bt->fpu_live)
-        return;
-    __asm__ volatile("fxsave %0" : "=m"(bt->vcpu->fpu));
-    __asm__ volatile("fninit; ldmxcsr %0" : : "m"(default_mxcsr));
-    bt->fpu_live = false;
-}
-
-void bt_fpu_load(struct bt_vcpu *bt)
-{
-    if (bt->fpu_live)
-        return;
-    __asm__ volatile("fxrstor %0" : : "m"(bt->vcpu->fpu));
-    bt->fpu_live = true;
-}
 
 /* ---- Mode ---- */
 
@@ -156,6 +136,17 @@ static struct next leave_with(enum vcpu_exit exit)
 }
 
 static struct next step(struct bt_vcpu *bt, const struct ccf_exit *exit);
+static struct next dispatch(struct bt_vcpu *bt);
+
+/* Deliver vcpu->exc and go on in its handler. */
+static struct next deliver(struct bt_vcpu *bt)
+{
+    const struct exc exc = bt->vcpu->exc;
+
+    bt_fpu_save_xmm(bt);
+    exc_deliver(bt->interp, &exc);
+    return dispatch(bt);
+}
 
 /* Find code for the vcpu's current instruction. */
 static struct next dispatch(struct bt_vcpu *bt)
@@ -170,7 +161,7 @@ static struct next dispatch(struct bt_vcpu *bt)
     bt->mode = current_mode(bt);
     pc = bt_lookup(bt, vcpu->eip);
     if (pc == BT_FAULT)
-        return leave_with(VCPU_EXIT_EXC);
+        return deliver(bt);
     if (pc == BT_INTERPRET)
         return step(bt, NULL);
     return (struct next){.pc = pc};
@@ -194,9 +185,14 @@ static struct next step(struct bt_vcpu *bt, const struct ccf_exit *exit)
     if (exit)
         uncounted = exit->uncounted;
     vcpu->ccf_retired -= uncounted;
-    bt_fpu_save(bt);
+    if (exit && !exit->uses_fpu)
+        bt_fpu_save_xmm(bt);
+    else
+        bt_fpu_save(bt);
     stat_inc(bt->stats, STAT_CALLOUTS);
     why = interp_step(bt->interp);
+    if (why == VCPU_EXIT_EXC)
+        return deliver(bt);
     if (why != VCPU_EXIT_BUDGET)
         return leave_with(why);
     if (next.pc && vcpu->eip == resume_gip && stale == bt->stale &&
@@ -254,7 +250,7 @@ static struct next handle(struct bt_vcpu *bt, const struct ccf_exit *exit)
     case EXIT_STEP: vcpu->eip = exit->target; return step(bt, exit);
     case EXIT_CANCEL:
     case EXIT_KICK: return leave_with(VCPU_EXIT_INTR);
-    case EXIT_EXC: return leave_with(VCPU_EXIT_EXC);
+    case EXIT_EXC: return deliver(bt);
     case EXIT_EMULATE: return trapped(bt, 1);
     case EXIT_SOFT: return trapped(bt, 4);
     }

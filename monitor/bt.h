@@ -13,8 +13,8 @@
  *
  * While a CCF runs, guest registers, flags and FPU are in host registers, and
  * vcpu->eflags holds the other flags only, the arithmetic ones and DF as 0.
- * fpu_live tells whether the guest's FPU still is in the host's after the CCF
- * was left: code that may touch SSE or x87 calls bt_fpu_save() first.
+ * fpu_owner tells how much of the guest's FPU still is in the host's after the
+ * CCF was left: bt_fpu_save() and bt_fpu_save_xmm() come before other code.
  */
 #include "cache/tc.h"
 #include "emu/cpu/interp.h"
@@ -95,7 +95,7 @@ struct bt_vcpu {
     uint32_t mode;    /* of the current CCF */
     uint64_t stale;   /* bumped when an address may mean other code */
     bool reset_stacks;
-    bool fpu_live;
+    uint8_t fpu_owner;  /* enum bt_fpu */
     bool stepping;      /* rolling forward to a boundary by TF */
     uint64_t step_from; /* address of the instruction stepped over */
     bool count;
@@ -143,9 +143,17 @@ uint64_t bt_lookup(struct bt_vcpu *bt, gip_t gip);
 #define BT_INTERPRET 0
 #define BT_FAULT     1
 
-/* Save the guest FPU from the host's and give the host's a state for C; load
- * it. Both do nothing when it is done already. */
+/* Who owns the host's FPU registers. */
+enum bt_fpu {
+    BT_FPU_MONITOR, /* vcpu->fpu is whole, the host has C's defaults */
+    BT_FPU_XMM,     /* xmm0-7 are saved: C that only moves data may run */
+    BT_FPU_GUEST    /* the guest's state is live in them */
+};
+
+/* Make vcpu->fpu whole; save xmm0-7 only, which C's copies may clobber and
+ * which costs a tenth; give the FPU back to the guest. (bt_fpu.c) */
 void bt_fpu_save(struct bt_vcpu *bt);
+void bt_fpu_save_xmm(struct bt_vcpu *bt);
 void bt_fpu_load(struct bt_vcpu *bt);
 
 /* Empty a space's table, fetch cache and host call stack. */

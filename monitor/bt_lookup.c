@@ -144,7 +144,7 @@ static enum mmu_result fetch_frame(struct bt_vcpu *bt, enum bt_space space,
         *gfn = fetch->gfn;
         return MMU_RETRY;
     }
-    bt_fpu_save(bt);
+    bt_fpu_save_xmm(bt);
     result = mmu_fetch(bt->mmu, gip, gfn);
     if (result == MMU_RETRY)
         *fetch = (struct bt_fetch){.page = page, .gfn = *gfn};
@@ -156,7 +156,7 @@ static struct ccf *translate(struct bt_vcpu *bt, gip_t gip, gfn_t gfn)
     uint8_t *page = NULL;
     struct ccf *ccf;
 
-    bt_fpu_save(bt);
+    bt_fpu_save_xmm(bt);
     if (gmem_lookup(bt->gmem, gfn, &page, NULL) == GMEM_NONE)
         return NULL;
     /* Traced before it is read, so that no store can slip in between. */

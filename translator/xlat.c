@@ -102,6 +102,15 @@ struct ccf_exit *xlat_emit_exit(struct xlat *x, enum exit_kind kind,
     return exit;
 }
 
+static bool uses_fpu(const struct insn *in)
+{
+    const uint32_t integer = BIT(FEAT_BASE) | BIT(FEAT_CMOV) | BIT(FEAT_SEP) |
+                             BIT(FEAT_POPCNT) | BIT(FEAT_CLFLUSH) |
+                             BIT(FEAT_MOVBE);
+
+    return in->op != OP_INVALID && !(integer & BIT(insn_feature(in->op)));
+}
+
 void xlat_step(struct xlat *x, const struct xlat_insn *xi)
 {
     struct ccf_exit *exit;
@@ -110,6 +119,7 @@ void xlat_step(struct xlat *x, const struct xlat_insn *xi)
     exit = xlat_emit_exit(x, EXIT_STEP, xlat_gip(x, xi));
     exit->uncounted = uncounted(x, xi);
     exit->resume_gip = xlat_next(x, xi);
+    exit->uses_fpu = uses_fpu(&xi->in);
     if (xi->flow == FLOW_NEXT)
         exit->resume_offset = emit_offset(&x->e);
 }

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include "monitor/bt.h"
+
+#include <string.h>
+
+/*
+ * The guest's FPU stays in the host's registers while CCFs run and, as far as
+ * possible, while the monitor works for them: a whole FXSAVE and FXRSTOR costs
+ * ten times what the rest of a world switch does. The monitor computes nothing
+ * in floating point, so that only xmm0-7 are in danger, from copies.
+ */
+#define XMM_OFFSET 160 /* of xmm0 in an FXSAVE image (SDM 1 Table 10-2) */
+
+void bt_fpu_save_xmm(struct bt_vcpu *bt)
+{
+    uint8_t *xmm = bt->vcpu->fpu + XMM_OFFSET;
+
+    if (bt->fpu_owner != BT_FPU_GUEST)
+        return;
+    __asm__ volatile("movaps %%xmm0, 0x00(%0)\n\t"
+                     "movaps %%xmm1, 0x10(%0)\n\t"
+                     "movaps %%xmm2, 0x20(%0)\n\t"
+                     "movaps %%xmm3, 0x30(%0)\n\t"
+                     "movaps %%xmm4, 0x40(%0)\n\t"
+                     "movaps %%xmm5, 0x50(%0)\n\t"
+                     "movaps %%xmm6, 0x60(%0)\n\t"
+                     "movaps %%xmm7, 0x70(%0)"
+                     :
+                     : "r"(xmm)
+                     : "memory");
+    bt->fpu_owner = BT_FPU_XMM;
+}
+
+void bt_fpu_save(struct bt_vcpu *bt)
+{
+    static const uint32_t default_mxcsr = 0x1f80;
+    uint8_t image[512] __attribute__((aligned(64)));
+
+    bt_fpu_save_xmm(bt);
+    if (bt->fpu_owner != BT_FPU_XMM)
+        return;
+    __asm__ volatile("fxsave (%0)" : : "r"(image) : "memory");
+    __asm__ volatile("fninit; ldmxcsr %0" : : "m"(default_mxcsr));
+    memcpy(bt->vcpu->fpu, image, XMM_OFFSET);
+    bt->fpu_owner = BT_FPU_MONITOR;
+}
+
+void bt_fpu_load(struct bt_vcpu *bt)
+{
+    const uint8_t *xmm = bt->vcpu->fpu + XMM_OFFSET;
+
+    if (bt->fpu_owner == BT_FPU_MONITOR)
+        __asm__ volatile("fxrstor (%0)" : : "r"(bt->vcpu->fpu) : "memory");
+    else if (bt->fpu_owner == BT_FPU_XMM)
+        __asm__ volatile("movaps 0x00(%0), %%xmm0\n\t"
+                         "movaps 0x10(%0), %%xmm1\n\t"
+                         "movaps 0x20(%0), %%xmm2\n\t"
+                         "movaps 0x30(%0), %%xmm3\n\t"
+                         "movaps 0x40(%0), %%xmm4\n\t"
+                         "movaps 0x50(%0), %%xmm5\n\t"
+                         "movaps 0x60(%0), %%xmm6\n\t"
+                         "movaps 0x70(%0), %%xmm7"
+                         :
+                         : "r"(xmm)
+                         : "memory");
+    bt->fpu_owner = BT_FPU_GUEST;
+}
