@@ -104,8 +104,8 @@ static void run_case(struct run *run, struct diff_case *test, uint64_t number)
     size_t used;
     bool agree;
 
-    store(run, &test->operand);
     store(run, &test->stack);
+    store(run, &test->operand); /* wins: CALL FAR [ESP] */
     host_run(run->host, test, &host);
     guest_run(run->guest, test, &guest);
     agree = outcomes_agree(test, &host, &guest, text, sizeof(text));
