@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "emu/cpu/debug.h"
 #include "emu/cpu/descriptor.h"
 #include "emu/cpu/mem.h"
 #include "emu/cpu/operand.h"
@@ -196,6 +195,5 @@ enum step interp_mov_dr(struct interp *interp, const struct insn *in)
         return STEP_NEXT;
     }
     write_dr(vcpu, dr, vcpu->regs[reg]);
-    debug_sync(interp);
     return STEP_NEXT;
 }
