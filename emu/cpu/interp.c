@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "emu/cpu/debug.h"
+#include "emu/cpu/fpu_code.h"
 #include "emu/cpu/mem.h"
 #include "emu/cpu/tlb.h"
 #include "monitor/log.h"
@@ -454,6 +455,7 @@ int interp_create(struct interp **out, struct vcpu *vcpu,
                   const struct interp_host *host)
 {
     struct interp *interp = calloc(1, sizeof(*interp));
+    int err;
 
     if (interp == NULL)
         return -ENOMEM;
@@ -465,6 +467,11 @@ int interp_create(struct interp **out, struct vcpu *vcpu,
         interp_destroy(interp);
         return -ENOMEM;
     }
+    err = fpu_code_create(&interp->fpu_code);
+    if (err != 0) {
+        interp_destroy(interp);
+        return err;
+    }
     tlb_flush_all(interp);
     *out = interp;
     return 0;
@@ -475,6 +482,7 @@ void interp_destroy(struct interp *interp)
     if (interp == NULL)
         return;
     free(interp->tlb);
+    fpu_code_destroy(interp->fpu_code);
     free(interp->decoded);
     free(interp);
 }

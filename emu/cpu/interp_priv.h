@@ -22,6 +22,7 @@ enum step {
 
 struct tlb;          /* tlb.h */
 struct decode_cache; /* interp.c */
+struct fpu_code;     /* fpu_code.h */
 
 /* The page that instructions come from: a one-entry TLB in front of the TLB.
  * Whatever drops TLB entries sets tag to FETCH_NONE. */
@@ -37,6 +38,7 @@ struct interp {
     struct interp_host host;
     struct tlb *tlb;
     struct decode_cache *decoded;
+    struct fpu_code *fpu_code; /* host code for FPU instructions */
     struct fetch_page fetch;
     uint32_t next_eip;  /* offset in CS; 16-bit code runs into the limit too */
     uint32_t watch[5];  /* DR0-3, DR7 that the TLB was filled under */

@@ -1,0 +1,853 @@
+/* SPDX-License-Identifier: MIT */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "emu/cpu/fpu.h"
+#include "emu/cpu/fpu_code.h"
+#include "tests/unit/emu_cpu/machine.h"
+
+/*
+ * Every case runs with EBX at MACHINE_DATA, so that [ebx] is a memory operand.
+ */
+#define FSW_ZE BIT(2)
+
+static struct machine *m;
+static struct fpu_image *image;
+
+static void setup(void)
+{
+    m = machine_create();
+    image = fpu_image(&m->vcpu);
+    m->vcpu.cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
+    m->vcpu.regs[REG_EBX] = MACHINE_DATA;
+    fpu_image_init(image);
+}
+
+static void teardown(void)
+{
+    machine_destroy(m);
+}
+
+#define CODE(s)          \
+    {                    \
+        s, sizeof(s) - 1 \
+    }
+
+struct code {
+    const char *bytes;
+    size_t len;
+};
+
+static void run_ok(struct code code)
+{
+    uint32_t eip = m->vcpu.eip;
+
+    ck_assert_int_eq(machine_exec(m, code.bytes, code.len), VCPU_EXIT_BUDGET);
+    ck_assert_uint_eq(m->vcpu.eip, eip + code.len);
+}
+
+static void run_fault(struct code code, unsigned vector)
+{
+    uint32_t eip = m->vcpu.eip;
+
+    ck_assert_int_eq(machine_exec(m, code.bytes, code.len), VCPU_EXIT_EXC);
+    ck_assert_uint_eq(m->vcpu.exc.vector, vector);
+    ck_assert_uint_eq(m->vcpu.eip, eip);
+}
+
+#define OK(s)            run_ok((struct code)CODE(s))
+#define FAULT(s, vector) run_fault((struct code)CODE(s), vector)
+
+static void put_double(uint32_t gpa, double value)
+{
+    machine_put(m, gpa, &value, sizeof(value));
+}
+
+static double get_double(uint32_t gpa)
+{
+    double value;
+
+    memcpy(&value, m->ram + gpa, sizeof(value));
+    return value;
+}
+
+static uint16_t get16(uint32_t gpa)
+{
+    return (uint16_t)machine_get32(m, gpa);
+}
+
+static unsigned top(void)
+{
+    return (image->fsw & FSW_TOP) >> FSW_TOP_SHIFT;
+}
+
+/* Rows: an instruction under some control bits, and what stops it. */
+
+static const struct rule {
+    struct code code;
+    uint32_t cr0;
+    uint32_t cr4;
+    int vector; /* -1: runs */
+} rules[] = {
+    {CODE("\xd9\xee"),             0,               0,          -1    }, /* fldz */
+    {CODE("\xd9\xee"),             CR0_TS,          0,          EXC_NM},
+    {CODE("\xd9\xee"),             CR0_EM,          0,          EXC_NM},
+    {CODE("\xdb\xe3"),             CR0_TS,          0,          EXC_NM}, /* fninit */
+    {CODE("\xdf\xe0"),             CR0_EM,          0,          EXC_NM}, /* fnstsw ax */
+    {CODE("\xdd\x33"),             CR0_TS,          0,          EXC_NM}, /* fnsave [ebx] */
+    {CODE("\x9b"),                 CR0_TS,          0,          -1    }, /* wait */
+    {CODE("\x9b"),                 CR0_MP,          0,          -1    },
+    {CODE("\x9b"),                 CR0_EM,          0,          -1    },
+    {CODE("\x9b"),                 CR0_MP | CR0_TS, 0,          EXC_NM},
+    {CODE("\x0f\xfc\xc1"),         0,               0,          -1    }, /* paddb mm0, mm1 */
+    {CODE("\x0f\xfc\xc1"),         CR0_EM,          0,          EXC_UD},
+    {CODE("\x0f\xfc\xc1"),         CR0_TS,          0,          EXC_NM},
+    {CODE("\x0f\xfc\xc1"),         CR0_EM | CR0_TS, 0,          EXC_UD},
+    {CODE("\x0f\x77"),             CR0_EM,          0,          EXC_UD}, /* emms */
+    {CODE("\x0f\x77"),             CR0_TS,          0,          EXC_NM}, /* emms */
+    {CODE("\x0f\x70\xc1\x1b"),     0,               0,          -1    }, /* pshufw mm0, mm1, 1Bh */
+    {CODE("\x0f\x38\x1c\xc1"),     0,               0,          -1    }, /* pabsb mm0, mm1 */
+    {CODE("\x0f\x58\xc1"),         0,               0,          EXC_UD}, /* addps xmm0, xmm1 */
+    {CODE("\x0f\x58\xc1"),         0,               CR4_OSFXSR, -1    }, /* addps xmm0, xmm1 */
+    {CODE("\x0f\x58\xc1"),         CR0_EM,          CR4_OSFXSR, EXC_UD},
+    {CODE("\x0f\x58\xc1"),         CR0_TS,          CR4_OSFXSR, EXC_NM},
+    {CODE("\x66\x0f\xfc\xc1"),     0,               0,          EXC_UD}, /* paddb xmm0, xmm1 */
+    {CODE("\x0f\x2a\xc1"),         0,               0,          EXC_UD}, /* cvtpi2ps xmm0, mm1 */
+    {CODE("\x0f\xae\x13"),         0,               0,          EXC_UD}, /* ldmxcsr [ebx] */
+    {CODE("\x0f\xae\x1b"),         CR0_TS,          CR4_OSFXSR, EXC_NM}, /* stmxcsr [ebx] */
+    {CODE("\x0f\xae\x03"),         0,               0,          -1    }, /* fxsave [ebx] */
+    {CODE("\x0f\xae\x03"),         CR0_TS,          CR4_OSFXSR, EXC_NM},
+    {CODE("\x0f\xae\x0b"),         CR0_EM,          CR4_OSFXSR, EXC_NM}, /* fxrstor [ebx] */
+    {CODE("\x0f\xae\xf8"),         CR0_TS | CR0_EM, 0,          -1    }, /* sfence */
+    {CODE("\x0f\xae\xe8"),         CR0_TS | CR0_EM, 0,          -1    }, /* lfence */
+    {CODE("\x0f\xc3\x03"),         CR0_TS | CR0_EM, 0,          -1    }, /* movnti [ebx], eax */
+    {CODE("\xf2\x0f\x38\xf1\xc1"), CR0_TS | CR0_EM, 0,          -1    }, /* crc32 */
+    {CODE("\xdb\x0b"),             CR0_TS,          CR4_OSFXSR, EXC_NM}, /* fisttp [ebx] */
+};
+
+START_TEST(control_bits_stop_what_the_manual_says)
+{
+    const struct rule *row = &rules[_i];
+
+    m->vcpu.cr0 |= row->cr0;
+    m->vcpu.cr4 = row->cr4;
+    if (row->vector < 0)
+        run_ok(row->code);
+    else
+        run_fault(row->code, (unsigned)row->vector);
+}
+END_TEST
+
+/* x87 exceptions. */
+
+/* Leave an unmasked division by zero pending. */
+static void make_pending(void)
+{
+    machine_put32(m, MACHINE_DATA, 0x37b);
+    OK("\xd9\x2b"); /* fldcw [ebx] */
+    OK("\xd9\xe8"); /* fld1 */
+    OK("\xd9\xee"); /* fldz */
+    OK("\xde\xf9"); /* fdivp */
+}
+
+START_TEST(an_unmasked_exception_waits_for_the_next_instruction)
+{
+    uint32_t eip;
+
+    OK("\xd9\xee");
+    make_pending();
+    eip = m->vcpu.eip - 2;
+    ck_assert_uint_eq(image->fsw & (FSW_ES | FSW_B | FSW_ZE),
+                      FSW_ES | FSW_B | FSW_ZE);
+    ck_assert_uint_eq(image->fip, eip);
+    ck_assert_uint_eq(image->fcs, m->vcpu.seg[SEG_CS].selector);
+    ck_assert_uint_eq(image->fop, 0x6f9);
+    ck_assert_uint_eq(top(), 5); /* neither popped nor replaced */
+    FAULT("\xd9\xe8", EXC_MF);
+    FAULT("\x9b", EXC_MF);
+    FAULT("\x0f\xfc\xc1", EXC_MF); /* paddb mm0, mm1 */
+    FAULT("\x0f\x77", EXC_MF);
+    FAULT("\xd9\x2b", EXC_MF); /* fldcw [ebx] */
+    FAULT("\xd9\x23", EXC_MF); /* fldenv [ebx] */
+    FAULT("\xdd\x23", EXC_MF); /* frstor [ebx] */
+    FAULT("\x0f\x2a\x03", EXC_MF);
+}
+END_TEST
+
+START_TEST(instructions_that_do_not_wait_run_over_a_pending_exception)
+{
+    make_pending();
+    OK("\xdf\xe0"); /* fnstsw ax */
+    ck_assert_uint_eq(m->vcpu.regs[REG_EAX] & FSW_ES, FSW_ES);
+    OK("\xd9\x3b");             /* fnstcw [ebx] */
+    OK("\x0f\x58\xc1");         /* addps xmm0, xmm1 */
+    OK("\x66\x0f\x2a\x03");     /* cvtpi2pd xmm0, [ebx] */
+    OK("\x0f\xae\x83\0\1\0\0"); /* fxsave [ebx+256] */
+    ck_assert_uint_eq(image->fsw & FSW_ES, FSW_ES);
+    OK("\xd9\x33"); /* fnstenv masks all */
+    ck_assert_uint_eq(image->fsw & (FSW_ES | FSW_B), 0);
+    ck_assert_uint_eq(image->fcw, 0x37f);
+    OK("\xd9\xe8");
+    OK("\xdb\xe2"); /* fnclex */
+    ck_assert_uint_eq(image->fsw & 0x80ff, 0);
+}
+END_TEST
+
+START_TEST(unmasking_a_raised_flag_makes_it_pending)
+{
+    OK("\xd9\xe8");
+    OK("\xd9\xee");
+    OK("\xde\xf9");
+    ck_assert_uint_eq(image->fsw & (FSW_ES | FSW_ZE), FSW_ZE);
+    machine_put32(m, MACHINE_DATA, 0x37b);
+    OK("\xd9\x2b"); /* fldcw [ebx] */
+    FAULT("\x9b", EXC_MF);
+    OK("\xdb\xe2"); /* fnclex */
+    OK("\x9b");
+}
+END_TEST
+
+START_TEST(without_ne_a_pending_exception_stops_the_vm)
+{
+    make_pending();
+    m->vcpu.cr0 &= ~(uint32_t)CR0_NE;
+    ck_assert_int_eq(EXEC(m, "\x9b"), VCPU_EXIT_STOP);
+    ck_assert_int_eq(m->stop.reason, STOP_UNIMPL);
+}
+END_TEST
+
+START_TEST(stack_overflow_and_underflow_are_told_apart)
+{
+    OK("\xd9\xc0"); /* fld st0: empty */
+    ck_assert_uint_eq(image->fsw & 0x241, FSW_IE | FSW_SF);
+    OK("\xdb\xe3");
+    for (unsigned i = 0; i < 8; i++)
+        OK("\xd9\xe8");
+    ck_assert_uint_eq(image->fsw & FSW_FLAGS, 0);
+    OK("\xd9\xe8");
+    ck_assert_uint_eq(image->fsw & 0x241, 0x200 | FSW_IE | FSW_SF);
+}
+END_TEST
+
+START_TEST(a_store_that_raises_unmasked_leaves_memory_alone)
+{
+    machine_put32(m, MACHINE_DATA, 0x37e);
+    OK("\xd9\x2b"); /* fldcw [ebx]: IE unmasked */
+    OK("\xd9\x1b"); /* fstp dword [ebx]: empty */
+    ck_assert_uint_eq(machine_get32(m, MACHINE_DATA), 0x37e);
+    ck_assert_uint_eq(image->fsw & FSW_ES, FSW_ES);
+    FAULT("\xd9\x1b", EXC_MF);
+}
+END_TEST
+
+START_TEST(an_unmasked_precision_exception_stores_first)
+{
+    machine_put32(m, MACHINE_DATA, 0x35f);
+    OK("\xd9\x2b"); /* fldcw [ebx]: PE unmasked */
+    OK("\xd9\xeb"); /* fldpi */
+    OK("\xd9\x1b"); /* fstp dword [ebx] */
+    ck_assert_uint_eq(machine_get32(m, MACHINE_DATA), 0x40490fdb);
+    ck_assert_uint_eq(image->ftw, 0);
+    FAULT("\x9b", EXC_MF);
+}
+END_TEST
+
+START_TEST(a_store_that_faults_does_not_pop)
+{
+    OK("\xd9\xe8");
+    m->vcpu.seg[SEG_DS].limit = MACHINE_DATA + 6;
+    FAULT("\xdd\x1b", EXC_GP); /* fstp qword [ebx] */
+    ck_assert_uint_eq(top(), 7);
+    ck_assert_uint_eq(image->ftw, 0x80);
+    m->vcpu.seg[SEG_DS].limit = MACHINE_DATA + 7;
+    OK("\xdd\x1b");
+    ck_assert_double_eq(get_double(MACHINE_DATA), 1.0);
+    ck_assert_uint_eq(image->fdp, MACHINE_DATA);
+    ck_assert_uint_eq(image->fds, m->vcpu.seg[SEG_DS].selector);
+}
+END_TEST
+
+START_TEST(operands_may_cross_a_page)
+{
+    uint32_t gpa = MACHINE_DATA + PAGE_SIZE - 3;
+
+    m->vcpu.regs[REG_EBX] = gpa;
+    put_double(gpa, 1.5);
+    OK("\xdd\x03");     /* fld qword [ebx] */
+    OK("\xdc\x03");     /* fadd qword [ebx] */
+    OK("\xdb\x7b\x0a"); /* fstp tbyte [ebx+10] */
+    OK("\xdb\x6b\x0a"); /* fld tbyte [ebx+10] */
+    OK("\xdd\x1b");     /* fstp qword [ebx] */
+    ck_assert_double_eq(get_double(gpa), 3.0);
+    OK("\x0f\x10\x03");     /* movups xmm0, [ebx] */
+    OK("\x0f\x11\x43\xf8"); /* movups [ebx-8], xmm0 */
+    ck_assert_double_eq(get_double(gpa - 8), 3.0);
+}
+END_TEST
+
+START_TEST(any_address_form_reaches_its_operand)
+{
+    m->vcpu.regs[REG_ECX] = 4;
+    put_double(MACHINE_DATA + 0x28, 2.5);
+    OK("\xdd\x44\x8b\x18");                 /* fld qword [ebx+ecx*4+18h] */
+    OK("\x3e\x66\xdc\x05\x28\x00\x02\x00"); /* o16 fadd qword ds:[20028h] */
+    OK("\x67\xdd\x1e\x00\x80");             /* a16 fstp qword [8000h] */
+    ck_assert_double_eq(get_double(0x8000), 5.0);
+}
+END_TEST
+
+/* Saving and restoring. */
+
+static void fill_stack(void)
+{
+    OK("\xd9\xe8"); /* fld1 */
+    OK("\xd9\xeb"); /* fldpi */
+    OK("\xd9\xee"); /* fldz */
+    put_double(MACHINE_DATA, 1e300);
+    OK("\xdc\x0b"); /* fmul qword [ebx] */
+}
+
+START_TEST(fnsave_and_frstor_round_trip)
+{
+    struct fpu_image saved;
+    bool is32 = _i == 0;
+    uint32_t ones = is32 ? 0xffff0000 : 0;
+
+    fill_stack();
+    saved = *image;
+    if (is32)
+        OK("\xdd\x33"); /* fnsave [ebx] */
+    else
+        OK("\x66\xdd\x33");
+    ck_assert_uint_eq(image->ftw, 0);
+    ck_assert_uint_eq(image->fsw, 0);
+    ck_assert_uint_eq(image->fcw, FCW_INIT);
+    if (is32) {
+        ck_assert_uint_eq(machine_get32(m, MACHINE_DATA), 0x37f | ones);
+        /* 7: one, 6: pi, 5: zero (times 1e300) */
+        ck_assert_uint_eq(machine_get32(m, MACHINE_DATA + 8), 0x07ff | ones);
+        ck_assert_uint_eq(machine_get32(m, MACHINE_DATA + 20), MACHINE_DATA);
+        OK("\xdd\x23"); /* frstor [ebx] */
+    } else {
+        ck_assert_uint_eq(get16(MACHINE_DATA + 4), 0x07ff);
+        ck_assert_uint_eq(get16(MACHINE_DATA + 10), MACHINE_DATA & 0xffff);
+        OK("\x66\xdd\x23");
+        saved.fip &= 0xffff;
+        saved.fdp &= 0xffff;
+    }
+    ck_assert_mem_eq(image, &saved, sizeof(saved));
+}
+END_TEST
+
+START_TEST(an_environment_moves_top_over_the_registers)
+{
+    struct fpu_image saved;
+
+    fill_stack();
+    saved = *image;
+    OK("\xd9\x33"); /* fnstenv [ebx] */
+    ck_assert_uint_eq(machine_get32(m, MACHINE_DATA + 4) & FSW_TOP, 5u << 11);
+    machine_put32(m, MACHINE_DATA + 4, 3u << 11);
+    OK("\xd9\x23"); /* fldenv [ebx] */
+    ck_assert_uint_eq(top(), 3);
+    for (unsigned i = 0; i < 8; i++)
+        ck_assert_mem_eq(image->st[(i + 2) & 7], saved.st[i], 10);
+    ck_assert_uint_eq(image->ftw, saved.ftw);
+}
+END_TEST
+
+START_TEST(fxsave_writes_the_32_bit_layout)
+{
+    uint8_t area[512];
+
+    fill_stack();
+    OK("\x66\x0f\xef\xc0"); /* pxor xmm0, xmm0 */
+    OK("\x66\x0f\x76\xff"); /* pcmpeqd xmm7, xmm7 */
+    memset(m->ram + MACHINE_DATA, 0x5a, 512);
+    OK("\x0f\xae\x03");
+    memcpy(area, m->ram + MACHINE_DATA, 512);
+    ck_assert_mem_eq(area, image, 288);
+    ck_assert_uint_eq(machine_get32(m, MACHINE_DATA + 28), 0xffff);
+    ck_assert_uint_eq(area[272], 0xff);
+    for (unsigned i = 288; i < 512; i++)
+        ck_assert_uint_eq(area[i], 0x5a);
+    OK("\x0f\x77");
+    OK("\x0f\xae\x0b");
+    ck_assert_mem_eq(image, area, 288);
+    for (unsigned i = 0; i < sizeof(image->reserved3); i++)
+        ck_assert_uint_eq(image->reserved3[i], 0);
+}
+END_TEST
+
+START_TEST(fxrstor_checks_alignment_and_mxcsr)
+{
+    uint8_t before[512];
+
+    memcpy(before, image, 512);
+    m->vcpu.regs[REG_EBX] += 8;
+    FAULT("\x0f\xae\x0b", EXC_GP);
+    FAULT("\x0f\xae\x03", EXC_GP);
+    m->vcpu.regs[REG_EBX] -= 8;
+    OK("\x0f\xae\x03");
+    machine_put32(m, MACHINE_DATA + 24, 0x11f80);
+    FAULT("\x0f\xae\x0b", EXC_GP);
+    ck_assert_mem_eq(image, before, 512);
+}
+END_TEST
+
+/* The host does what fpu_image_fix() and FXRSTOR of the guest do. */
+START_TEST(fxrstor_of_any_image_agrees_with_the_host)
+{
+    static uint8_t host[512] __attribute__((aligned(16)));
+    static uint8_t keep[512] __attribute__((aligned(16)));
+    unsigned seed = (unsigned)_i;
+
+    for (unsigned i = 0; i < 512; i++)
+        host[i] = (uint8_t)(rand_r(&seed) >> 8);
+    host[26] = host[27] = 0;
+    machine_put(m, MACHINE_DATA, host, 512);
+    OK("\x0f\xae\x0b");
+    __asm__ volatile("fxsave (%1)\n\tfxrstor (%0)\n\tfxsave (%0)\n\t"
+                     "fninit\n\tfxrstor (%1)"
+                     :
+                     : "r"(host), "r"(keep)
+                     : "memory");
+    ck_assert_mem_eq(image, host, 5); /* FCW FSW FTW */
+    ck_assert_mem_eq((uint8_t *)image + 24, host + 24, 4);
+    ck_assert_mem_eq((uint8_t *)image + 32, host + 32, 256);
+}
+END_TEST
+
+START_TEST(mxcsr_takes_defined_bits_only)
+{
+    machine_put32(m, MACHINE_DATA, 0xffbf);
+    OK("\x0f\xae\x13"); /* ldmxcsr [ebx] */
+    ck_assert_uint_eq(image->mxcsr, 0xffbf);
+    machine_put32(m, MACHINE_DATA, 0x10000);
+    FAULT("\x0f\xae\x13", EXC_GP);
+    OK("\x0f\xae\x1b"); /* stmxcsr [ebx] */
+    ck_assert_uint_eq(machine_get32(m, MACHINE_DATA), 0xffbf);
+}
+END_TEST
+
+/* SIMD. */
+
+static const struct aligned_row {
+    struct code code;
+    bool faults;
+} aligned_rows[] = {
+    {CODE("\x0f\x28\x03"),             true }, /* movaps xmm0, [ebx] */
+    {CODE("\x0f\x29\x03"),             true }, /* movaps [ebx], xmm0 */
+    {CODE("\x0f\x58\x03"),             true }, /* addps xmm0, [ebx] */
+    {CODE("\x66\x0f\x6f\x03"),         true }, /* movdqa */
+    {CODE("\x66\x0f\xe7\x03"),         true }, /* movntdq */
+    {CODE("\x66\x0f\x60\x03"),         true }, /* punpcklbw */
+    {CODE("\x66\x0f\x2d\x03"),         true }, /* cvtpd2pi mm0, [ebx] */
+    {CODE("\x66\x0f\x38\x2a\x03"),     true }, /* movntdqa */
+    {CODE("\x0f\x10\x03"),             false}, /* movups */
+    {CODE("\xf3\x0f\x6f\x03"),         false}, /* movdqu */
+    {CODE("\xf3\x0f\x7f\x03"),         false}, /* movdqu [ebx], xmm0 */
+    {CODE("\xf2\x0f\xf0\x03"),         false}, /* lddqu */
+    {CODE("\x66\x0f\x3a\x63\x03\x0c"), false}, /* pcmpistri */
+    {CODE("\xf3\x0f\x58\x03"),         false}, /* addss xmm0, [ebx] */
+    {CODE("\x0f\x5a\x03"),             false}, /* cvtps2pd xmm0, [ebx] */
+    {CODE("\x0f\xfc\x03"),             false}, /* paddb mm0, [ebx] */
+};
+
+START_TEST(sixteen_bytes_must_be_aligned)
+{
+    const struct aligned_row *row = &aligned_rows[_i];
+
+    run_ok(row->code);
+    m->vcpu.regs[REG_EBX] += 1;
+    if (!row->faults) {
+        run_ok(row->code);
+        return;
+    }
+    run_fault(row->code, EXC_GP);
+    ck_assert_uint_eq(m->vcpu.exc.error, 0);
+    m->vcpu.regs[REG_EBX] = 0x7f000001; /* nothing there, but #GP first */
+    run_fault(row->code, EXC_GP);
+}
+END_TEST
+
+/* Set MXCSR and divide xmm0 = 1.0 by [ebx]. */
+static enum vcpu_exit divide(uint32_t mxcsr, double by)
+{
+    double one = 1.0;
+
+    image->mxcsr = mxcsr;
+    memcpy(image->xmm[0], &one, sizeof(one));
+    put_double(MACHINE_DATA, by);
+    return EXEC(m, "\xf2\x0f\x5e\x03"); /* divsd xmm0, [ebx] */
+}
+
+START_TEST(an_unmasked_simd_exception_changes_only_flags)
+{
+    uint8_t xmm[16];
+
+    ck_assert_int_eq(divide(0x1d80, 0.0), VCPU_EXIT_EXC);
+    ck_assert_uint_eq(m->vcpu.exc.vector, EXC_XM);
+    ck_assert_int_eq(m->vcpu.exc.has_error, false);
+    ck_assert_uint_eq(image->mxcsr, 0x1d84);
+    memcpy(xmm, image->xmm[0], 16);
+    ck_assert_uint_eq(xmm[7], 0x3f);
+    m->vcpu.cr4 = CR4_OSFXSR;
+    ck_assert_int_eq(divide(0x1d80, 0.0), VCPU_EXIT_EXC);
+    ck_assert_uint_eq(m->vcpu.exc.vector, EXC_UD);
+    /* Another exception is unmasked than the one raised. */
+    ck_assert_int_eq(divide(0x1d80, 3.0), VCPU_EXIT_BUDGET);
+    ck_assert_uint_eq(image->mxcsr, 0x1da0);
+    ck_assert_int_eq(divide(0x1da0, 2.0), VCPU_EXIT_BUDGET);
+    ck_assert_uint_eq(image->mxcsr, 0x1da0); /* flags are sticky */
+    ck_assert_int_eq(divide(0x1f80, 0.0), VCPU_EXIT_BUDGET);
+    ck_assert_uint_eq(image->mxcsr, 0x1f84);
+}
+END_TEST
+
+START_TEST(a_raised_flag_alone_is_no_simd_exception)
+{
+    ck_assert_int_eq(divide(0x0004, 2.0), VCPU_EXIT_BUDGET);
+    ck_assert_uint_eq(image->mxcsr, 0x0004);
+}
+END_TEST
+
+START_TEST(unmasked_underflow_reports_exact_tiny_results)
+{
+    double tiny = 0x1p-1022;
+
+    image->mxcsr = 0x1f80;
+    memcpy(image->xmm[0], &tiny, sizeof(tiny));
+    put_double(MACHINE_DATA, 0.5);
+    OK("\xf2\x0f\x59\x03"); /* mulsd xmm0, [ebx]: exact */
+    ck_assert_uint_eq(image->mxcsr, 0x1f80);
+    memcpy(image->xmm[0], &tiny, sizeof(tiny));
+    image->mxcsr = 0x1780;
+    FAULT("\xf2\x0f\x59\x03", EXC_XM);
+    ck_assert_uint_eq(image->mxcsr, 0x1790);
+}
+END_TEST
+
+START_TEST(denormals_follow_daz_and_ftz)
+{
+    double tiny = 0x1p-1060;
+
+    memcpy(image->xmm[0], &tiny, sizeof(tiny));
+    put_double(MACHINE_DATA, 1.0);
+    OK("\xf2\x0f\x59\x03"); /* mulsd xmm0, [ebx] */
+    ck_assert_mem_eq(image->xmm[0], &tiny, sizeof(tiny));
+    ck_assert_uint_eq(image->mxcsr, 0x1f82);
+    image->mxcsr = MXCSR_INIT | MXCSR_DAZ;
+    OK("\xf2\x0f\x59\x03");
+    tiny = 0;
+    ck_assert_mem_eq(image->xmm[0], &tiny, sizeof(tiny));
+    ck_assert_uint_eq(image->mxcsr, MXCSR_INIT | MXCSR_DAZ);
+}
+END_TEST
+
+START_TEST(mmx_instructions_reset_top_and_fill_the_tags)
+{
+    OK("\xd9\xe8"); /* fld1: physical register 7 */
+    m->vcpu.regs[REG_EAX] = 0x12345678;
+    OK("\x0f\x6e\xc8"); /* movd mm1, eax */
+    ck_assert_uint_eq(top(), 0);
+    ck_assert_uint_eq(image->ftw, 0xff);
+    ck_assert_uint_eq(image->st[7][9], 0x3f); /* the 1.0 has stayed */
+    OK("\x0f\x7f\x0b");                       /* movq [ebx], mm1 */
+    ck_assert_uint_eq(machine_get32(m, MACHINE_DATA), 0x12345678);
+    OK("\x0f\x77");
+    ck_assert_uint_eq(image->ftw, 0);
+}
+END_TEST
+
+START_TEST(general_registers_are_operands)
+{
+    m->vcpu.regs[REG_ESP] = 0x80000081;
+    OK("\x66\x0f\x6e\xd4"); /* movd xmm2, esp */
+    OK("\x66\x0f\xd7\xea"); /* pmovmskb ebp, xmm2 */
+    ck_assert_uint_eq(m->vcpu.regs[REG_EBP], 9);
+    OK("\x66\x0f\x7e\xd6"); /* movd esi, xmm2 */
+    ck_assert_uint_eq(m->vcpu.regs[REG_ESI], 0x80000081);
+    m->vcpu.regs[REG_EDX] = 7;
+    OK("\xf2\x0f\x2a\xca"); /* cvtsi2sd xmm1, edx */
+    OK("\xf2\x0f\x2d\xf9"); /* cvtsd2si edi, xmm1 */
+    ck_assert_uint_eq(m->vcpu.regs[REG_EDI], 7);
+    OK("\x66\x0f\xc5\xc2\x01"); /* pextrw eax, xmm2, 1 */
+    ck_assert_uint_eq(m->vcpu.regs[REG_EAX], 0x8000);
+    OK("\x66\x0f\x3a\x14\xd4\x00"); /* pextrb esp, xmm2, 0 */
+    ck_assert_uint_eq(m->vcpu.regs[REG_ESP], 0x81);
+    OK("\x66\x0f\x3a\x14\x13\x03"); /* pextrb [ebx], xmm2, 3 */
+    ck_assert_uint_eq(m->ram[MACHINE_DATA], 0x80);
+}
+END_TEST
+
+START_TEST(flags_are_results_and_operands)
+{
+    vcpu_set_eflags(&m->vcpu, FLAGS_ARITH | FLAG_DF);
+    OK("\xd9\xe8");
+    OK("\xd9\xee");
+    OK("\xdb\xf1"); /* fcomi st0, st1: 0 < 1 */
+    ck_assert_uint_eq(m->vcpu.eflags & (FLAG_CF | FLAG_ZF | FLAG_PF), FLAG_CF);
+    ck_assert_uint_eq(m->vcpu.eflags & FLAG_DF, FLAG_DF);
+    OK("\xda\xc1"); /* fcmovb st0, st1 */
+    OK("\xdd\x1b");
+    ck_assert_double_eq(get_double(MACHINE_DATA), 1.0);
+    OK("\x0f\x2e\xc0"); /* ucomiss xmm0, xmm0 */
+    ck_assert_uint_eq(m->vcpu.eflags & FLAGS_ARITH, FLAG_ZF);
+    OK("\x66\x0f\x38\x17\xc0"); /* ptest xmm0, xmm0 */
+    ck_assert_uint_eq(m->vcpu.eflags & FLAGS_ARITH, FLAG_ZF | FLAG_CF);
+}
+END_TEST
+
+START_TEST(explicit_lengths_come_from_eax_and_edx)
+{
+    memcpy(image->xmm[0], "abcdefgh", 8);
+    memcpy(image->xmm[1], "xxxxxfxxxxxxxxx", 16);
+    m->vcpu.regs[REG_EAX] = 8;
+    m->vcpu.regs[REG_EDX] = 8;
+    m->vcpu.regs[REG_ECX] = 99;
+    OK("\x66\x0f\x3a\x61\xc1\x00"); /* pcmpestri xmm0, xmm1, any */
+    ck_assert_uint_eq(m->vcpu.regs[REG_ECX], 5);
+    ck_assert_uint_eq(m->vcpu.eflags & FLAG_CF, FLAG_CF);
+    m->vcpu.regs[REG_EDX] = 5;
+    OK("\x66\x0f\x3a\x61\xc1\x00");
+    ck_assert_uint_eq(m->vcpu.regs[REG_ECX], 16);
+    ck_assert_uint_eq(m->vcpu.eflags & FLAG_CF, 0);
+    ck_assert_uint_eq(m->vcpu.regs[REG_EAX], 8);
+}
+END_TEST
+
+START_TEST(masked_stores_touch_selected_bytes_only)
+{
+    m->vcpu.regs[REG_EDI] = MACHINE_DATA;
+    memset(m->ram + MACHINE_DATA, 0x11, 16);
+    memset(image->xmm[0], 0x22, 16);
+    image->xmm[1][3] = image->xmm[1][15] = 0x80;
+    m->vcpu.seg[SEG_DS].limit = MACHINE_DATA + 14;
+    FAULT("\x66\x0f\xf7\xc1", EXC_GP); /* maskmovdqu xmm0, xmm1 */
+    ck_assert_uint_eq(m->ram[MACHINE_DATA + 3], 0x11);
+    m->vcpu.seg[SEG_DS].limit = MACHINE_DATA + 15;
+    OK("\x66\x0f\xf7\xc1");
+    for (unsigned i = 0; i < 16; i++)
+        ck_assert_uint_eq(m->ram[MACHINE_DATA + i],
+                          i == 3 || i == 15 ? 0x22 : 0x11);
+}
+END_TEST
+
+START_TEST(maskmovq_is_an_mmx_instruction)
+{
+    OK("\xd9\xe8"); /* fld1: MM7 = 8000000000000000h */
+    m->vcpu.regs[REG_EDI] = MACHINE_DATA;
+    memset(m->ram + MACHINE_DATA, 0x11, 8);
+    OK("\x0f\xf7\xff"); /* maskmovq mm7, mm7 */
+    ck_assert_uint_eq(top(), 0);
+    ck_assert_uint_eq(image->ftw, 0xff);
+    ck_assert_uint_eq(m->ram[MACHINE_DATA + 7], 0x80);
+    ck_assert_uint_eq(m->ram[MACHINE_DATA + 6], 0x11);
+}
+END_TEST
+
+START_TEST(crc32_agrees_with_the_host)
+{
+    unsigned seed = 1;
+
+    for (unsigned i = 0; i < 64; i++) {
+        uint32_t crc = (uint32_t)rand_r(&seed) * 3u;
+        uint32_t value = (uint32_t)rand_r(&seed) * 5u;
+        uint32_t expected = crc;
+
+        m->vcpu.regs[REG_EAX] = crc;
+        m->vcpu.regs[REG_ECX] = value;
+        __asm__("crc32l %1, %0" : "+r"(expected) : "r"(value));
+        OK("\xf2\x0f\x38\xf1\xc1"); /* crc32 eax, ecx */
+        __asm__("crc32w %w1, %0" : "+r"(expected) : "r"(value));
+        OK("\x66\xf2\x0f\x38\xf1\xc1");
+        value >>= 8;
+        __asm__("crc32b %b1, %0" : "+r"(expected) : "r"(value));
+        OK("\xf2\x0f\x38\xf0\xc5"); /* crc32 eax, ch */
+        ck_assert_uint_eq(m->vcpu.regs[REG_EAX], expected);
+    }
+}
+END_TEST
+
+/* The host's control state does not leak in or out. */
+START_TEST(the_host_keeps_its_control_words)
+{
+    uint32_t mxcsr_before = __builtin_ia32_stmxcsr();
+    uint16_t fcw_before;
+    uint16_t fcw_after;
+
+    __asm__ volatile("fnstcw %0" : "=m"(fcw_before));
+    machine_put32(m, MACHINE_DATA, 0xf7f);
+    OK("\xd9\x2b");
+    image->mxcsr = 0xff80;
+    OK("\x0f\x58\xc1");
+    make_pending();
+    OK("\x0f\x58\xc1");
+    __asm__ volatile("fnstcw %0" : "=m"(fcw_after));
+    ck_assert_uint_eq(fcw_after, fcw_before);
+    ck_assert_uint_eq(__builtin_ia32_stmxcsr(), mxcsr_before);
+    ck_assert_double_eq((double)(1.0L / (long double)_i), 1.0);
+}
+END_TEST
+
+/* Stubs. */
+
+static void first_word(const char *text, char *word)
+{
+    size_t len = strcspn(text, " ");
+
+    memcpy(word, text, len);
+    word[len] = 0;
+}
+
+static bool is_native(const struct insn *in)
+{
+    static const uint16_t not [] = {
+        OP_FLDCW,  OP_FLDENV,   OP_FNCLEX,     OP_FNINIT,  OP_FNSAVE,
+        OP_FNSTCW, OP_FNSTENV,  OP_FNSTSW,     OP_FRSTOR,  OP_FWAIT,
+        OP_FXSAVE, OP_FXRSTOR,  OP_LDMXCSR,    OP_STMXCSR, OP_CRC32,
+        OP_MOVNTI, OP_MASKMOVQ, OP_MASKMOVDQU, OP_SFENCE,  OP_LFENCE,
+        OP_MFENCE};
+
+    for (size_t i = 0; i < ARRAY_COUNT(not ); i++)
+        if (in->op == not [i])
+            return false;
+    return (in->map == 0 ? in->opcode >= 0xd8 && in->opcode <= 0xdf
+                         : insn_feature((enum insn_op)in->op) >= FEAT_X87) &&
+           in->op != OP_NOP && in->op != OP_SYSENTER && in->op != OP_SYSEXIT &&
+           in->op != OP_POPCNT && in->op != OP_CLFLUSH && in->op != OP_MOVBE &&
+           strncmp(insn_name((enum insn_op)in->op), "prefetch", 8) != 0;
+}
+
+static void check_stub(struct fpu_code *code, const struct insn *in,
+                       bool code32)
+{
+    const uint8_t *stub = fpu_code_find(code, in);
+    char text[96];
+    char host[96];
+    char word[96];
+    size_t len = insn_format_host(stub, 8, 0, text, sizeof(text));
+
+    first_word(text, host);
+    insn_format(in, 0, code32, text, sizeof(text));
+    first_word(text, word);
+    ck_assert_str_eq(host, word);
+    ck_assert_uint_lt(len, 8);
+    ck_assert_uint_eq(stub[len], 0xc3);
+}
+
+START_TEST(every_encoding_has_a_stub_that_means_the_same)
+{
+    static const char *const prefixes[] = {"",     "\x66",     "\xf2",
+                                           "\xf3", "\x66\xf2", "\xf3\x66\x64"};
+    static const char *const maps[] = {"", "\x0f", "\x0f\x38", "\x0f\x3a"};
+    struct insn_mode mode = {BIT(FEAT_COUNT) - 1, _i & 1};
+    struct fpu_code *code;
+    unsigned count = 0;
+
+    ck_assert_int_eq(fpu_code_create(&code), 0);
+    for (unsigned i = 0; i < 6u * 4 * 0x10000; i++) {
+        uint8_t bytes[16] = {0};
+        struct insn in;
+        size_t len = 0;
+
+        memcpy(bytes, prefixes[i >> 18], strlen(prefixes[i >> 18]));
+        len += strlen(prefixes[i >> 18]);
+        memcpy(bytes + len, maps[i >> 16 & 3], strlen(maps[i >> 16 & 3]));
+        len += strlen(maps[i >> 16 & 3]);
+        bytes[len++] = (uint8_t)(i >> 8);
+        bytes[len] = (uint8_t)i;
+        if (insn_decode(&in, mode, bytes, 15) != INSN_OK || !is_native(&in))
+            continue;
+        check_stub(code, &in, mode.code32);
+        count++;
+    }
+    ck_assert_uint_gt(count, 50000);
+    fpu_code_destroy(code);
+}
+END_TEST
+
+static void add_rows(Suite *suite)
+{
+    TCase *rows = tcase_create("rows");
+
+    tcase_add_checked_fixture(rows, setup, teardown);
+    tcase_add_loop_test(rows, control_bits_stop_what_the_manual_says, 0,
+                        ARRAY_COUNT(rules));
+    tcase_add_loop_test(rows, sixteen_bytes_must_be_aligned, 0,
+                        ARRAY_COUNT(aligned_rows));
+    tcase_add_loop_test(rows, fxrstor_of_any_image_agrees_with_the_host, 0, 50);
+    tcase_add_loop_test(rows, fnsave_and_frstor_round_trip, 0, 2);
+    suite_add_tcase(suite, rows);
+}
+
+static void add_x87(Suite *suite)
+{
+    TCase *x87 = tcase_create("x87");
+
+    tcase_add_checked_fixture(x87, setup, teardown);
+    tcase_add_test(x87, an_unmasked_exception_waits_for_the_next_instruction);
+    tcase_add_test(x87,
+                   instructions_that_do_not_wait_run_over_a_pending_exception);
+    tcase_add_test(x87, unmasking_a_raised_flag_makes_it_pending);
+    tcase_add_test(x87, without_ne_a_pending_exception_stops_the_vm);
+    tcase_add_test(x87, stack_overflow_and_underflow_are_told_apart);
+    tcase_add_test(x87, a_store_that_raises_unmasked_leaves_memory_alone);
+    tcase_add_test(x87, an_unmasked_precision_exception_stores_first);
+    tcase_add_test(x87, a_store_that_faults_does_not_pop);
+    tcase_add_test(x87, operands_may_cross_a_page);
+    tcase_add_test(x87, any_address_form_reaches_its_operand);
+    tcase_add_test(x87, an_environment_moves_top_over_the_registers);
+    tcase_add_test(x87, fxsave_writes_the_32_bit_layout);
+    tcase_add_test(x87, fxrstor_checks_alignment_and_mxcsr);
+    suite_add_tcase(suite, x87);
+}
+
+static void add_simd(Suite *suite)
+{
+    TCase *simd = tcase_create("simd");
+
+    tcase_add_checked_fixture(simd, setup, teardown);
+    tcase_add_test(simd, mxcsr_takes_defined_bits_only);
+    tcase_add_test(simd, an_unmasked_simd_exception_changes_only_flags);
+    tcase_add_test(simd, a_raised_flag_alone_is_no_simd_exception);
+    tcase_add_test(simd, unmasked_underflow_reports_exact_tiny_results);
+    tcase_add_test(simd, denormals_follow_daz_and_ftz);
+    tcase_add_test(simd, mmx_instructions_reset_top_and_fill_the_tags);
+    tcase_add_test(simd, general_registers_are_operands);
+    tcase_add_test(simd, flags_are_results_and_operands);
+    tcase_add_test(simd, explicit_lengths_come_from_eax_and_edx);
+    tcase_add_test(simd, masked_stores_touch_selected_bytes_only);
+    tcase_add_test(simd, maskmovq_is_an_mmx_instruction);
+    tcase_add_test(simd, crc32_agrees_with_the_host);
+    tcase_add_loop_test(simd, the_host_keeps_its_control_words, 1, 2);
+    suite_add_tcase(suite, simd);
+}
+
+static Suite *fpu_suite(void)
+{
+    Suite *suite = suite_create("fpu");
+    TCase *stubs = tcase_create("stubs");
+
+    add_rows(suite);
+    add_x87(suite);
+    add_simd(suite);
+    tcase_set_timeout(stubs, 30);
+    tcase_add_loop_test(stubs, every_encoding_has_a_stub_that_means_the_same, 0,
+                        2);
+    suite_add_tcase(suite, stubs);
+    return suite;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(fpu_suite());
+    int failed;
+
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
