@@ -35,6 +35,12 @@ void fpu_image_set_top(struct fpu_image *image, unsigned top)
         memcpy(image->st[i], st[(i + distance) & 7], sizeof(st[0]));
 }
 
+void fpu_image_enter_mmx(struct fpu_image *image)
+{
+    fpu_image_set_top(image, 0);
+    image->ftw = 0xff;
+}
+
 void fpu_image_init(struct fpu_image *image)
 {
     fpu_image_set_top(image, 0);

@@ -94,6 +94,10 @@ void fpu_image_update_summary(struct fpu_image *image);
 /* Change TOP. The physical registers stay, so ST0-7 move. */
 void fpu_image_set_top(struct fpu_image *image, unsigned top);
 
+/* What every MMX instruction but EMMS does first: TOP becomes 0, all registers
+ * valid (SDM 3A 12.2 "The MMX State and MMX Register Aliasing"). */
+void fpu_image_enter_mmx(struct fpu_image *image);
+
 /* FNINIT: SDM 2A "FINIT/FNINIT". */
 void fpu_image_init(struct fpu_image *image);
 

@@ -64,6 +64,15 @@ enum step interp_x87(struct interp *interp, const struct insn *in)
     return run(interp, in, false);
 }
 
+/* FNOP, and what the 8087 and 80287 knew as FNENI, FNDISI and FNSETPM: these do
+ * not wait and do nothing (SDM 3B 22.18 "x87 FPU"). */
+enum step interp_fnop(struct interp *interp, const struct insn *in)
+{
+    if (in->opcode == 0xdb)
+        return fpu_check_x87_control(interp);
+    return run(interp, in, false);
+}
+
 /* FCOMI and FCMOVcc. */
 enum step interp_x87_flags(struct interp *interp, const struct insn *in)
 {

@@ -168,10 +168,10 @@ START_TEST(an_unmasked_exception_waits_for_the_next_instruction)
     FAULT("\x9b", EXC_MF);
     FAULT("\x0f\xfc\xc1", EXC_MF); /* paddb mm0, mm1 */
     FAULT("\x0f\x77", EXC_MF);
-    FAULT("\xd9\x2b", EXC_MF); /* fldcw [ebx] */
-    FAULT("\xd9\x23", EXC_MF); /* fldenv [ebx] */
-    FAULT("\xdd\x23", EXC_MF); /* frstor [ebx] */
-    FAULT("\x0f\x2a\x03", EXC_MF);
+    FAULT("\xd9\x2b", EXC_MF);     /* fldcw [ebx] */
+    FAULT("\xd9\x23", EXC_MF);     /* fldenv [ebx] */
+    FAULT("\xdd\x23", EXC_MF);     /* frstor [ebx] */
+    FAULT("\x0f\x2a\xc1", EXC_MF); /* cvtpi2ps xmm0, mm1 */
 }
 END_TEST
 
