@@ -630,6 +630,7 @@ static Suite *insn_suite(void)
                         ARRAY_COUNT(flags_rows));
     suite_add_tcase(suite, rows);
 
+    tcase_set_timeout(rules, 30);
     tcase_add_test(rules, no_bytes_are_short);
     tcase_add_test(rules, every_prefix_of_an_instruction_is_short);
     tcase_add_test(rules, a_missing_feature_makes_its_instructions_undefined);
