@@ -63,11 +63,21 @@ struct ccf_exit {
     struct ccf_exit *next;  /* in chained's list of incoming exits */
 };
 
+/* A range of a frame that the TU was read from, in that frame's list. */
+struct ccf_source {
+    struct ccf *ccf;
+    gfn_t gfn;
+    uint32_t start; /* bytes [start, end) of the frame */
+    uint32_t end;
+    struct ccf_source *next;
+    struct ccf_source *prev;
+};
+
 struct ccf {
     gip_t gip;
     uint32_t mode;
-    gfn_t gfn;           /* the one page its TU lies in */
-    uint32_t source_len; /* bytes [gip, gip + source_len) were read */
+    struct ccf_source source[2]; /* where its TU was read */
+    uint32_t source_count;       /* 2: one instruction that crosses a page */
     uint32_t insn_count;
     uint64_t entry; /* executable addresses */
     uint64_t body;
@@ -84,8 +94,6 @@ struct ccf {
 
     struct ccf_exit *incoming; /* exits chained to this CCF */
     struct ccf *hash_next;
-    struct ccf *frame_next; /* CCFs of the same frame */
-    struct ccf *frame_prev;
 };
 
 #endif /* CACHE_CCF_H */

@@ -31,7 +31,7 @@ struct tc {
     struct region region[TC_REGIONS];
     unsigned current;
     struct ccf *hash[HASH_COUNT];
-    struct ccf *frame[HASH_COUNT];
+    struct ccf_source *frame[HASH_COUNT];
     struct tc_stubs stubs;
     struct tc_host host;
     struct stats *stats;
@@ -48,7 +48,7 @@ static struct ccf **hash_bucket(struct tc *tc, gip_t gip, gfn_t gfn,
     return &tc->hash[mix(gip ^ (gfn << 24) ^ ((uint64_t)mode << 48))];
 }
 
-static struct ccf **frame_bucket(struct tc *tc, gfn_t gfn)
+static struct ccf_source **frame_bucket(struct tc *tc, gfn_t gfn)
 {
     return &tc->frame[mix(gfn)];
 }
@@ -117,7 +117,8 @@ struct ccf *tc_find(const struct tc *tc, gip_t gip, gfn_t gfn, uint32_t mode)
 {
     struct ccf *ccf = *hash_bucket((struct tc *)tc, gip, gfn, mode);
 
-    while (ccf && (ccf->gip != gip || ccf->gfn != gfn || ccf->mode != mode))
+    while (ccf &&
+           (ccf->gip != gip || ccf->source[0].gfn != gfn || ccf->mode != mode))
         ccf = ccf->hash_next;
     return ccf;
 }
@@ -208,11 +209,24 @@ static void *must_grow(void *memory, size_t len)
     return grown;
 }
 
+static void link_source(struct tc *tc, struct ccf *ccf,
+                        struct ccf_source *source)
+{
+    struct ccf_source **bucket = frame_bucket(tc, source->gfn);
+
+    source->ccf = ccf;
+    source->prev = NULL;
+    source->next = *bucket;
+    if (*bucket)
+        (*bucket)->prev = source;
+    *bucket = source;
+}
+
 void tc_insert(struct tc *tc, struct ccf *ccf)
 {
     struct region *r = &tc->region[tc->current];
-    struct ccf **bucket = hash_bucket(tc, ccf->gip, ccf->gfn, ccf->mode);
-    struct ccf **frame = frame_bucket(tc, ccf->gfn);
+    struct ccf **bucket =
+        hash_bucket(tc, ccf->gip, ccf->source[0].gfn, ccf->mode);
 
     ENSURE(ccf->start == r->at);
     ENSURE(ccf->host_len <= r->start + tc->region_len - r->at);
@@ -227,11 +241,8 @@ void tc_insert(struct tc *tc, struct ccf *ccf)
 
     ccf->hash_next = *bucket;
     *bucket = ccf;
-    ccf->frame_prev = NULL;
-    ccf->frame_next = *frame;
-    if (*frame)
-        (*frame)->frame_prev = ccf;
-    *frame = ccf;
+    for (uint32_t i = 0; i < ccf->source_count; i++)
+        link_source(tc, ccf, &ccf->source[i]);
 }
 
 void tc_chain(struct tc *tc, struct ccf_exit *exit, struct ccf *to)
@@ -260,19 +271,20 @@ void tc_unchain(struct tc *tc, struct ccf_exit *exit)
     stat_inc(tc->stats, STAT_UNCHAINS);
 }
 
-static void unlink_frame(struct tc *tc, struct ccf *ccf)
+static void unlink_source(struct tc *tc, struct ccf_source *source)
 {
-    if (ccf->frame_prev)
-        ccf->frame_prev->frame_next = ccf->frame_next;
+    if (source->prev)
+        source->prev->next = source->next;
     else
-        *frame_bucket(tc, ccf->gfn) = ccf->frame_next;
-    if (ccf->frame_next)
-        ccf->frame_next->frame_prev = ccf->frame_prev;
+        *frame_bucket(tc, source->gfn) = source->next;
+    if (source->next)
+        source->next->prev = source->prev;
 }
 
 static void unlink_hash(struct tc *tc, struct ccf *ccf)
 {
-    struct ccf **link = hash_bucket(tc, ccf->gip, ccf->gfn, ccf->mode);
+    struct ccf **link =
+        hash_bucket(tc, ccf->gip, ccf->source[0].gfn, ccf->mode);
 
     while (*link != ccf)
         link = &(*link)->hash_next;
@@ -292,27 +304,34 @@ void tc_drop(struct tc *tc, struct ccf *ccf)
         mcode_patch_jmp(&tc->mcode, ccf->start + ccf->return_sites[i],
                         tc->stubs.lookup);
     unlink_hash(tc, ccf);
-    unlink_frame(tc, ccf);
+    for (uint32_t i = 0; i < ccf->source_count; i++)
+        unlink_source(tc, &ccf->source[i]);
     ccf->dead = true;
-    if (!tc_frame_has_code(tc, ccf->gfn))
-        tc->host.frame_empty(tc->host.opaque, ccf->gfn);
+    for (uint32_t i = 0; i < ccf->source_count; i++)
+        if (!tc_frame_has_code(tc, ccf->source[i].gfn))
+            tc->host.frame_empty(tc->host.opaque, ccf->source[i].gfn);
+}
+
+/* A CCF of two sources may stand twice in one list (both pages map one frame),
+ * so that dropping it can take the successor away: start over after a drop. */
+static struct ccf *find_overlap(struct tc *tc, gfn_t gfn, uint32_t start,
+                                uint32_t end)
+{
+    const struct ccf_source *s = *frame_bucket(tc, gfn);
+
+    while (s && (s->gfn != gfn || s->start >= end || start >= s->end))
+        s = s->next;
+    return s ? s->ccf : NULL;
 }
 
 unsigned tc_drop_range(struct tc *tc, gfn_t gfn, uint32_t offset, uint32_t len)
 {
-    struct ccf *ccf = *frame_bucket(tc, gfn);
     unsigned dropped = 0;
+    struct ccf *ccf;
 
-    while (ccf) {
-        struct ccf *next = ccf->frame_next;
-        uint32_t start = ccf->gip & PAGE_MASK;
-
-        if (ccf->gfn == gfn && offset < start + ccf->source_len &&
-            start < offset + len) {
-            tc_drop(tc, ccf);
-            dropped++;
-        }
-        ccf = next;
+    while ((ccf = find_overlap(tc, gfn, offset, offset + len))) {
+        tc_drop(tc, ccf);
+        dropped++;
     }
     stat_add(tc->stats, STAT_SMC_DROPS, dropped);
     return dropped;
@@ -333,21 +352,31 @@ void tc_drop_all(struct tc *tc)
 
 bool tc_frame_has_code(const struct tc *tc, gfn_t gfn)
 {
-    const struct ccf *ccf = *frame_bucket((struct tc *)tc, gfn);
+    const struct ccf_source *s = *frame_bucket((struct tc *)tc, gfn);
 
-    while (ccf && ccf->gfn != gfn)
-        ccf = ccf->frame_next;
-    return ccf != NULL;
+    while (s && s->gfn != gfn)
+        s = s->next;
+    return s != NULL;
 }
 
 /* ---- Verification ---- */
 
-static bool in_list(const struct ccf *head, const struct ccf *ccf, bool hash)
+static bool in_bucket(const struct ccf *head, const struct ccf *ccf)
 {
     unsigned found = 0;
 
-    for (; head; head = hash ? head->hash_next : head->frame_next)
+    for (; head; head = head->hash_next)
         found += head == ccf;
+    return found == 1;
+}
+
+static bool in_frame_list(const struct tc *tc, const struct ccf_source *source)
+{
+    const struct ccf_source *s = *frame_bucket((struct tc *)tc, source->gfn);
+    unsigned found = 0;
+
+    for (; s; s = s->next)
+        found += s == source;
     return found == 1;
 }
 
@@ -406,15 +435,17 @@ static const char *verify_dead(const struct tc *tc, const struct ccf *ccf)
 static const char *verify_ccf(const struct tc *tc, const struct ccf *ccf)
 {
     struct tc *t = (struct tc *)tc;
-    const struct ccf *hash = *hash_bucket(t, ccf->gip, ccf->gfn, ccf->mode);
+    const struct ccf *hash =
+        *hash_bucket(t, ccf->gip, ccf->source[0].gfn, ccf->mode);
     const char *broken = NULL;
 
     if (ccf->dead)
         broken = verify_dead(tc, ccf);
-    else if (!in_list(hash, ccf, true))
+    else if (!in_bucket(hash, ccf))
         broken = "a live CCF is not in its hash bucket";
-    else if (!in_list(*frame_bucket(t, ccf->gfn), ccf, false))
-        broken = "a live CCF is not in its frame's list";
+    for (uint32_t i = 0; !ccf->dead && i < ccf->source_count; i++)
+        if (!in_frame_list(tc, &ccf->source[i]))
+            broken = "a live CCF is not in its frame's list";
     for (uint32_t i = 0; !broken && i < ccf->exit_count; i++)
         broken = verify_exit(tc, &ccf->exits[i]);
     return broken;

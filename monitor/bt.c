@@ -219,7 +219,8 @@ static struct next chain_to(struct bt_vcpu *bt, struct ccf_exit *exit)
         struct ccf *to = tc_find_host(bt->tc, next.pc);
 
         if (to && to->body == next.pc && to->gip == exit->target &&
-            to->mode == from->mode && to->gfn == from->gfn)
+            to->mode == from->mode && to->source_count == 1 &&
+            to->source[0].gfn == from->source[0].gfn)
             tc_chain(bt->tc, exit, to);
     }
     return next;
@@ -230,7 +231,7 @@ static struct next trapped(struct bt_vcpu *bt, uint32_t weight)
     struct ccf *ccf = bt->trapped;
     uint32_t offset = bt->vcpu->eip & PAGE_MASK;
 
-    if (bt_site_trapped(bt, ccf->gfn, offset, weight)) {
+    if (bt_site_trapped(bt, ccf->source[0].gfn, offset, weight)) {
         stat_inc(bt->stats, STAT_ADAPTATIONS);
         if (!ccf->dead)
             tc_drop(bt->tc, ccf);

@@ -97,19 +97,21 @@ static struct bt_fetch *fetch_slot(struct bt_vcpu *bt, enum bt_space space,
     return &bt->fetch[space][(page >> PAGE_SHIFT) % BT_FETCH_COUNT];
 }
 
-/* The slots of a page's addresses are 4096 neighbours; an entry of another
+/* The slots of a page's addresses are 4096 neighbours, and those of the
+ * instructions that may cross into it lie right before; an entry of another
  * page that shares one is only found again through the miss stub. They stay
  * listed as used, which is harmless. */
 void bt_forget_page(struct bt_vcpu *bt, gva_t page)
 {
-    uint32_t first = page & (BT_TABLE_COUNT - 1) & ~PAGE_MASK;
-
     page &= ~(gva_t)PAGE_MASK;
     for (unsigned space = 0; space < BT_SPACE_COUNT; space++) {
         struct bt_fetch *fetch = fetch_slot(bt, space, page);
 
-        for (uint32_t i = 0; i < PAGE_SIZE; i++)
-            bt->tables[space].entry[first + i] = bt->miss;
+        for (uint32_t i = 0; i < PAGE_SIZE + INSN_MAX_LEN; i++) {
+            uint32_t slot = page - INSN_MAX_LEN + i;
+
+            bt->tables[space].entry[slot % BT_TABLE_COUNT] = bt->miss;
+        }
         if (fetch->page == page)
             fetch->page = 1;
     }
@@ -151,21 +153,73 @@ static enum mmu_result fetch_frame(struct bt_vcpu *bt, enum bt_space space,
     return result;
 }
 
-static struct ccf *translate(struct bt_vcpu *bt, gip_t gip, gfn_t gfn)
+/* Trace a frame before its bytes are read, so that no store slips between. */
+static const uint8_t *code_bytes(struct bt_vcpu *bt, gfn_t gfn)
 {
     uint8_t *page = NULL;
+
+    if (gmem_lookup(bt->gmem, gfn, &page, NULL) == GMEM_NONE)
+        return NULL;
+    if (!tc_frame_has_code(bt->tc, gfn))
+        mmu_trace_code(bt->mmu, gfn, true);
+    return page;
+}
+
+static void release_if_unused(struct bt_vcpu *bt, gfn_t gfn)
+{
+    if (!tc_frame_has_code(bt->tc, gfn))
+        mmu_trace_code(bt->mmu, gfn, false);
+}
+
+/* The instruction at gip crosses into the next page: a TU of its own. */
+static struct ccf *translate_crossing(struct bt_vcpu *bt, enum bt_space space,
+                                      struct xlat_request *request)
+{
+    gip_t next = (request->gip | PAGE_MASK) + 1;
+    struct ccf *ccf = NULL;
+
+    if (fetch_frame(bt, space, next, &request->gfn[1]) != MMU_RETRY)
+        return NULL;
+    request->page[1] = code_bytes(bt, request->gfn[1]);
+    if (!request->page[1])
+        return NULL;
+    ccf = xlat_tu(bt->xlat, request);
+    release_if_unused(bt, request->gfn[1]);
+    return ccf;
+}
+
+static struct ccf *translate(struct bt_vcpu *bt, enum bt_space space, gip_t gip,
+                             gfn_t gfn)
+{
+    struct xlat_request request = {.gip = gip, .gfn = {gfn}, .mode = bt->mode};
     struct ccf *ccf;
 
     bt_fpu_save_xmm(bt);
-    if (gmem_lookup(bt->gmem, gfn, &page, NULL) == GMEM_NONE)
+    request.page[0] = code_bytes(bt, gfn);
+    if (!request.page[0])
         return NULL;
-    /* Traced before it is read, so that no store can slip in between. */
-    if (!tc_frame_has_code(bt->tc, gfn))
-        mmu_trace_code(bt->mmu, gfn, true);
-    ccf = xlat_tu(bt->xlat, gip, gfn, bt->mode, page);
-    if (!ccf && !tc_frame_has_code(bt->tc, gfn))
-        mmu_trace_code(bt->mmu, gfn, false);
+    ccf = xlat_tu(bt->xlat, &request);
+    if (!ccf)
+        ccf = translate_crossing(bt, space, &request);
+    release_if_unused(bt, gfn);
     return ccf;
+}
+
+/* A CCF that crosses into a page is good only while that page is mapped to the
+ * frame it was read from. */
+static struct ccf *check_second_frame(struct bt_vcpu *bt, enum bt_space space,
+                                      struct ccf *ccf)
+{
+    gip_t next = (ccf->gip | PAGE_MASK) + 1;
+    gfn_t gfn;
+
+    if (ccf->source_count == 1)
+        return ccf;
+    if (fetch_frame(bt, space, next, &gfn) == MMU_RETRY &&
+        gfn == ccf->source[1].gfn)
+        return ccf;
+    tc_drop(bt->tc, ccf);
+    return NULL;
 }
 
 uint64_t bt_lookup(struct bt_vcpu *bt, gip_t gip)
@@ -180,8 +234,10 @@ uint64_t bt_lookup(struct bt_vcpu *bt, gip_t gip)
     if (result != MMU_RETRY)
         return result == MMU_TRUE ? BT_FAULT : BT_INTERPRET;
     ccf = tc_find(bt->tc, gip, gfn, bt->mode);
+    if (ccf)
+        ccf = check_second_frame(bt, space, ccf);
     if (!ccf)
-        ccf = translate(bt, gip, gfn);
+        ccf = translate(bt, space, gip, gfn);
     if (!ccf)
         return BT_INTERPRET;
     table_set(bt, space, gip, ccf->entry);

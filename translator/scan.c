@@ -61,23 +61,38 @@ static bool in_page(const struct xlat *x, gip_t gip)
     return ((gip ^ x->gip) & ~(gip_t)PAGE_MASK) == 0;
 }
 
+/* The bytes at a page offset: of the page, and of the next one when the TU's
+ * first instruction may use it. Returns how many. */
+static size_t source_bytes(const struct xlat *x, uint32_t offset,
+                           uint8_t bytes[INSN_MAX_LEN])
+{
+    size_t room = PAGE_SIZE - offset;
+
+    if (room >= INSN_MAX_LEN) {
+        memcpy(bytes, x->page + offset, INSN_MAX_LEN);
+        return INSN_MAX_LEN;
+    }
+    memcpy(bytes, x->page + offset, room);
+    if (x->insn_count > 0 || !x->request->page[1])
+        return room;
+    memcpy(bytes + room, x->request->page[1], INSN_MAX_LEN - room);
+    return INSN_MAX_LEN;
+}
+
 /* Decode one instruction at a page offset; false at the end of the TU. */
 static bool decode_at(struct xlat *x, uint32_t offset)
 {
     struct xlat_insn *xi = &x->insns[x->insn_count];
     struct insn_mode mode = {.features = x->config.features, .code32 = true};
-    size_t room = PAGE_SIZE - offset;
+    uint8_t bytes[INSN_MAX_LEN];
+    size_t len = source_bytes(x, offset, bytes);
 
-    memset(xi, 0, offsetof(struct xlat_insn, in));
-    if (insn_decode(&xi->in, mode, x->page + offset,
-                    room < INSN_MAX_LEN ? room : INSN_MAX_LEN) == INSN_SHORT)
+    memset(xi, 0, sizeof(*xi));
+    if (insn_decode(&xi->in, mode, bytes, len) == INSN_SHORT)
         return false;
     xi->offset = (uint16_t)offset;
     xi->flow =
         (uint8_t)(xi->in.op == OP_INVALID ? FLOW_JUMP : xlat_flow(&xi->in));
-    xi->label = false;
-    xi->block_head = false;
-    xi->last = false;
     xi->target = XLAT_NO_INSN;
     xi->host_label = XLAT_NO_LABEL;
     x->index_at[offset] = (uint16_t)x->insn_count++;

@@ -338,6 +338,18 @@ static void bind_exits(struct xlat *x, struct ccf *ccf)
     }
 }
 
+static void set_sources(const struct xlat *x, struct ccf *ccf)
+{
+    uint32_t start = x->gip & PAGE_MASK;
+
+    ccf->source_count = x->page_end > PAGE_SIZE ? 2 : 1;
+    ccf->source[0].gfn = x->gfn;
+    ccf->source[0].start = start;
+    ccf->source[0].end = x->page_end > PAGE_SIZE ? PAGE_SIZE : x->page_end;
+    ccf->source[1].gfn = x->request->gfn[1];
+    ccf->source[1].end = x->page_end - PAGE_SIZE;
+}
+
 static struct ccf *make_ccf(struct xlat *x, uint32_t body)
 {
     struct ccf *ccf = calloc(1, sizeof(*ccf));
@@ -345,8 +357,7 @@ static struct ccf *make_ccf(struct xlat *x, uint32_t body)
     ENSURE(ccf);
     ccf->gip = x->gip;
     ccf->mode = x->mode;
-    ccf->gfn = x->gfn;
-    ccf->source_len = x->page_end - (x->gip & PAGE_MASK);
+    set_sources(x, ccf);
     ccf->insn_count = x->insn_count;
     ccf->start = ccf->entry = x->e.rx_start;
     ccf->body = ccf->start + body;
@@ -380,7 +391,7 @@ static void log_tu(const struct xlat *x, const struct ccf *ccf)
     char text[96];
 
     log_line(LOG_XLAT, "TU %08x frame %05llx mode %02x: %u insns, %u bytes",
-             ccf->gip, (unsigned long long)ccf->gfn, ccf->mode, ccf->insn_count,
+             ccf->gip, (unsigned long long)x->gfn, ccf->mode, ccf->insn_count,
              ccf->host_len);
     for (uint32_t i = 0; log_on(LOG_GUEST) && i < x->insn_count; i++) {
         const struct xlat_insn *xi = &x->insns[i];
@@ -398,21 +409,21 @@ static void log_tu(const struct xlat *x, const struct ccf *ccf)
     }
 }
 
-struct ccf *xlat_tu(struct xlat *x, gip_t gip, gfn_t gfn, uint32_t mode,
-                    const uint8_t *page)
+struct ccf *xlat_tu(struct xlat *x, const struct xlat_request *request)
 {
     struct ccf *ccf;
     uint32_t body;
 
-    x->gip = gip;
-    x->gfn = gfn;
-    x->mode = mode;
-    x->page = page;
+    x->request = request;
+    x->gip = request->gip;
+    x->gfn = request->gfn[0];
+    x->mode = request->mode;
+    x->page = request->page[0];
     if (!xlat_scan(x))
         return NULL;
 
     begin(x);
-    emit_address_check(&x->e, gip, x->config.glue.miss);
+    emit_address_check(&x->e, x->gip, x->config.glue.miss);
     body = emit_offset(&x->e);
     emit_body(x);
     for (uint32_t i = 0; i < x->stub_count; i++)

@@ -61,10 +61,16 @@ struct xlat;
 MUST_CHECK int xlat_create(struct xlat **out, const struct xlat_config *config);
 void xlat_destroy(struct xlat *xlat);
 
-/* Translate the TU at gip, whose page's bytes are at page. The CCF is in the
- * cache on return. NULL when the first instruction cannot be translated here
- * (it leaves the page): the caller interprets it. */
-struct ccf *xlat_tu(struct xlat *xlat, gip_t gip, gfn_t gfn, uint32_t mode,
-                    const uint8_t *page);
+/* What to translate. */
+struct xlat_request {
+    gip_t gip;
+    uint32_t mode;          /* MODE_* */
+    gfn_t gfn[2];           /* frames of gip's page and of the next */
+    const uint8_t *page[2]; /* their bytes; page[1] NULL: not asked for yet */
+};
+
+/* Translate a TU. The CCF is in the cache on return. NULL when the first
+ * instruction crosses into a page that the request does not have. */
+struct ccf *xlat_tu(struct xlat *xlat, const struct xlat_request *request);
 
 #endif /* TRANSLATOR_XLAT_H */

@@ -56,9 +56,10 @@ struct xlat {
 
     /* The TU. */
     gip_t gip;
-    gfn_t gfn;
+    gfn_t gfn; /* of gip's page */
     uint32_t mode;
     const uint8_t *page;
+    const struct xlat_request *request;
     uint32_t insn_count;
     uint32_t page_end; /* offset behind the last byte read */
     struct xlat_insn insns[XLAT_MAX_INSNS];

@@ -187,8 +187,9 @@ static void compare(const struct machine *a, const struct machine *b)
     ck_assert_pstr_eq(spt_verify(a->bt->mmu), NULL);
 }
 
-/* Run the same program under both engines and compare. */
-static void both(const uint8_t *code, size_t len)
+/* Run the same program under both engines and compare; at most this many of
+ * its instructions may be left to the interpreter. */
+static void both(const uint8_t *code, size_t len, uint64_t interpreted)
 {
     struct machine *bt = machine_new(true);
     struct machine *interp = machine_new(false);
@@ -201,6 +202,7 @@ static void both(const uint8_t *code, size_t len)
     ck_assert_uint_eq(bt->vcpu.exc.vector, interp->vcpu.exc.vector);
     compare(bt, interp);
     ck_assert_uint_gt(bt->stats.count[STAT_INSN_CCF], 0);
+    ck_assert_uint_le(bt->stats.count[STAT_INSN_INTERP], interpreted);
     machine_free(bt);
     machine_free(interp);
 }
@@ -209,7 +211,7 @@ static void both(const uint8_t *code, size_t len)
 #define BOTH(...)                                    \
     do {                                             \
         static const uint8_t code[] = {__VA_ARGS__}; \
-        both(code, sizeof(code));                    \
+        both(code, sizeof(code), 4);                 \
     } while (0)
 #define UD2 0x0f, 0x0b
 
@@ -311,6 +313,21 @@ START_TEST(pushf_stores_the_whole_flags_image)
 }
 END_TEST
 
+START_TEST(an_instruction_across_a_page_boundary_is_translated)
+{
+    /* mov ecx, 1000; 1: jmp CODE + ffeh; ...
+     * CODE + ffeh: add eax, 01020304h; dec ecx; jnz 1b; ud2 */
+    static uint8_t code[0x1010];
+
+    memcpy(code, (uint8_t[]){0xb9, 0xe8, 3, 0, 0, 0xe9, 0xf4, 0x0f, 0, 0}, 10);
+    memcpy(code + 0xffe,
+           (uint8_t[]){0x05, 4, 3, 2, 1, 0x49, 0x0f, 0x85, 0xfb, 0xef, 0xff,
+                       0xff, UD2},
+           14);
+    both(code, sizeof(code), 1);
+}
+END_TEST
+
 START_TEST(loop_and_jecxz_branch_without_flags)
 {
     /* stc; mov ecx, 50; 1: inc eax; loop 1b; jecxz 2f; ud2; 2: mov ecx, 1;
@@ -338,6 +355,7 @@ int main(void)
     tcase_add_test(tcase, a_division_by_zero_is_the_guests);
     tcase_add_test(tcase, indirect_branches_reach_their_targets);
     tcase_add_test(tcase, pushf_stores_the_whole_flags_image);
+    tcase_add_test(tcase, an_instruction_across_a_page_boundary_is_translated);
     tcase_add_test(tcase, loop_and_jecxz_branch_without_flags);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
