@@ -54,6 +54,17 @@ static void draw_registers(struct diff_case *test, struct diff_random *random)
                         : draw_stack_address(random);
 }
 
+/* Mostly flat, as nearly all programs are. */
+static void draw_segments(struct diff_case *test, struct diff_random *random)
+{
+    uint16_t selector = DIFF_DS;
+
+    if (random_one_in(random, 6))
+        selector = DIFF_LDT_SELECTOR(random_below(random, DIFF_SEGMENT_COUNT));
+    test->before.seg[SEG_DS] = selector;
+    test->before.seg[SEG_ES] = selector;
+}
+
 static uint32_t draw_eflags(struct diff_random *random)
 {
     uint32_t eflags = (uint32_t)random_u64(random) & FLAGS_ARITH;
@@ -253,6 +264,8 @@ static bool aim(struct diff_case *test, uint32_t target)
     uint32_t *regs = test->before.regs;
     uint32_t index = 0;
 
+    if (in->mem.seg == SEG_DS || in->mem.seg == SEG_ES)
+        target -= segment_base(test->before.seg[in->mem.seg]);
     /* The stack of PUSH [ESP + index] has to stay near, too. */
     if (in->mem.base == REG_ESP && in->mem.index != INSN_NO_REG)
         regs[in->mem.index] &= 0xff;
@@ -308,7 +321,8 @@ static void adjust_string(struct diff_case *test, struct diff_random *random)
     if (test->insn.mem.base == REG_ESI)
         regs[REG_EDI] = random_one_in(random, 3)
                             ? regs[REG_ESI] + random_below(random, 64) - 32
-                            : draw_data_address(random, 4);
+                            : draw_data_address(random, 4) -
+                                  segment_base(test->before.seg[SEG_ES]);
     if (test->insn.rep != REP_NONE && !random_one_in(random, 32))
         regs[REG_ECX] = random_below(random, 40);
     if (random_one_in(random, 4))
@@ -447,6 +461,7 @@ static bool is_undefined_masked_store(const struct diff_case *test)
     if (!is_masked_store(in))
         return false;
     return in->address_size == 2 || in->mem.seg == SEG_CS ||
+           test->before.seg[SEG_DS] != DIFF_DS ||
            test->operand.address - DIFF_DATA > DIFF_DATA_PAGES * PAGE_SIZE - 16;
 }
 
@@ -512,6 +527,7 @@ bool case_fill(struct diff_case *test, struct diff_random *random)
     uint32_t end = random_one_in(random, 8) ? DIFF_CODE_CROSS : DIFF_CODE_END;
 
     draw_registers(test, random);
+    draw_segments(test, random);
     draw_fpu(random, test->before.fpu);
     test->before.eflags = draw_eflags(random);
     test->before.eip = DIFF_CODE + end - in->len;

@@ -33,13 +33,28 @@
 #define DIFF_CS 0x23
 #define DIFF_DS 0x2b
 
+/* Data segments that are not flat: entries of the LDT on both sides. */
+struct diff_segment {
+    uint32_t base;
+    uint32_t limit;
+    bool expand_down;
+    bool writable;
+};
+
+#define DIFF_SEGMENT_COUNT   3
+#define DIFF_LDT_SELECTOR(n) ((uint16_t)(8 * (n) + 7))
+extern const struct diff_segment diff_segments[DIFF_SEGMENT_COUNT];
+
+/* Base of the data segment that selector names. */
+uint32_t segment_base(uint16_t selector);
+
 /* What an instruction may change besides memory. */
 struct diff_state {
     uint8_t fpu[512] __attribute__((aligned(64))); /* FXSAVE image */
     uint32_t regs[REG_COUNT];
     uint32_t eip;
     uint32_t eflags;
-    uint16_t seg[SEG_COUNT]; /* selectors, after only; FS is left out */
+    uint16_t seg[SEG_COUNT]; /* selectors; before: of DS and ES only */
 };
 
 /* Bytes that are stored on both sides before the case, if the place exists. */

@@ -24,6 +24,7 @@ enum {
 };
 
 #define SYSTEM_BASE 0xc0000000u
+#define LDT_OFFSET  0x400u /* in the GDT's page */
 
 #define PTE_P 0x1u
 #define PTE_W 0x2u
@@ -164,10 +165,29 @@ static void map_regions(struct diff_guest *guest)
     memset(guest->memory[0], DIFF_INT3, DIFF_CODE_PAGES * PAGE_SIZE);
 }
 
-static void set_segments(struct vcpu *vcpu)
+/* The data segment that selector names. */
+static struct segment data_segment(uint16_t selector)
 {
-    const struct segment data = {
-        .limit = ~0u, .attr = FLAT_ATTR | SEG_WRITABLE, .selector = DIFF_DS};
+    const struct diff_segment *segment = &diff_segments[selector >> 3];
+
+    if (selector == DIFF_DS)
+        return (struct segment){.limit = ~0u,
+                                .attr = FLAT_ATTR | SEG_WRITABLE,
+                                .selector = DIFF_DS};
+    return (struct segment){.base = segment->base,
+                            .limit = segment->limit,
+                            .attr = SEG_P | SEG_S | SEG_DPL | SEG_DB |
+                                    SEG_ACCESSED |
+                                    (segment->expand_down ? SEG_DOWN : 0) |
+                                    (segment->writable ? SEG_WRITABLE : 0),
+                            .selector = selector};
+}
+
+static void set_segments(struct vcpu *vcpu, const uint16_t *selectors)
+{
+    const struct segment ds = data_segment(selectors[SEG_DS]);
+    const struct segment es = data_segment(selectors[SEG_ES]);
+    const struct segment data = data_segment(DIFF_DS);
     const struct segment code = {.limit = ~0u,
                                  .attr = FLAT_ATTR | SEG_WRITABLE | SEG_CODE,
                                  .selector = DIFF_CS};
@@ -175,8 +195,8 @@ static void set_segments(struct vcpu *vcpu)
 
     vcpu_set_seg(vcpu, SEG_CS, &code);
     vcpu_set_seg(vcpu, SEG_SS, &data);
-    vcpu_set_seg(vcpu, SEG_DS, &data);
-    vcpu_set_seg(vcpu, SEG_ES, &data);
+    vcpu_set_seg(vcpu, SEG_DS, &ds);
+    vcpu_set_seg(vcpu, SEG_ES, &es);
     vcpu_set_seg(vcpu, SEG_GS, &data);
     vcpu_set_seg(vcpu, SEG_FS, &null);
 }
@@ -196,6 +216,20 @@ static void fill_gdt(struct diff_guest *guest)
     memcpy(frame(guest, FRAME_GDT) + 8, entries, sizeof(entries));
 }
 
+static void fill_ldt(struct diff_guest *guest)
+{
+    uint8_t *ldt = frame(guest, FRAME_GDT) + LDT_OFFSET;
+
+    for (unsigned i = 0; i < DIFF_SEGMENT_COUNT; i++) {
+        struct segment segment = data_segment(DIFF_LDT_SELECTOR(i));
+
+        store32(ldt, 2 * i, segment.base << 16 | segment.limit);
+        store32(ldt, 2 * i + 1,
+                (segment.base & 0xff000000) | segment.attr << 8 |
+                    (segment.base >> 16 & 0xff));
+    }
+}
+
 static void set_vcpu(struct diff_guest *guest)
 {
     struct vcpu *vcpu = &guest->vcpu;
@@ -212,7 +246,10 @@ static void set_vcpu(struct diff_guest *guest)
                                 .limit = 0x67,
                                 .attr = SEG_P | 11,
                                 .selector = 0x40};
-    vcpu->ldtr = (struct segment){.attr = SEG_UNUSABLE};
+    vcpu->ldtr = (struct segment){.base = SYSTEM_BASE + LDT_OFFSET,
+                                  .limit = 8 * DIFF_SEGMENT_COUNT - 1,
+                                  .attr = SEG_P | 2,
+                                  .selector = 0x50};
     /* No I/O permission bitmap within the limit (SDM 1 19.5.2). */
     store32(frame(guest, FRAME_TSS), 0x64 / 4, 0x8000u << 16);
 }
@@ -245,6 +282,7 @@ int guest_create(struct diff_guest **out)
     }
     map_regions(guest);
     fill_gdt(guest);
+    fill_ldt(guest);
     set_vcpu(guest);
     host.opaque = guest;
     error = interp_create(&guest->interp, &guest->vcpu, &host);
@@ -279,7 +317,7 @@ static void load_state(struct vcpu *vcpu, const struct diff_state *state)
     vcpu->cr2 = 0;
     vcpu->dr[6] = 0xffff0ff0;
     vcpu->exc = (struct exc){.kind = EXC_KIND_NONE};
-    set_segments(vcpu);
+    set_segments(vcpu, state->seg);
 }
 
 static void store_code(struct diff_guest *guest, const struct diff_case *test)

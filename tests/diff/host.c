@@ -2,11 +2,13 @@
 #define _GNU_SOURCE
 #include "tests/diff/diff.h"
 
+#include <asm/ldt.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -30,6 +32,20 @@ const struct diff_region diff_regions[DIFF_REGION_COUNT] = {
     {DIFF_STACK,  DIFF_STACK_PAGES, true,  false},
 };
 
+const struct diff_segment diff_segments[DIFF_SEGMENT_COUNT] = {
+    {DIFF_DATA + 0x200, 0x3bfe, false, true },
+    {DIFF_DATA + 0x200, 0x3bfe, false, false},
+    {DIFF_DATA - 0x101, 0x1234, true,  true },
+};
+
+uint32_t segment_base(uint16_t selector)
+{
+    for (unsigned i = 0; i < DIFF_SEGMENT_COUNT; i++)
+        if (selector == DIFF_LDT_SELECTOR(i))
+            return diff_segments[i].base;
+    return 0;
+}
+
 int region_of(uint32_t address)
 {
     for (int i = 0; i < DIFF_REGION_COUNT; i++)
@@ -39,6 +55,7 @@ int region_of(uint32_t address)
     return -1;
 }
 
+#define WRITE_LDT         0x11 /* modify_ldt(2) */
 #define SIGNAL_STACK_SIZE (64 * KIB)
 
 struct diff_host {
@@ -53,6 +70,7 @@ struct diff_host {
 _Static_assert(offsetof(struct diff_state, regs) == 512, "CONTEXT_REGS");
 _Static_assert(offsetof(struct diff_state, eip) == 544, "CONTEXT_EIP");
 _Static_assert(offsetof(struct diff_state, eflags) == 548, "CONTEXT_EFLAGS");
+_Static_assert(offsetof(struct diff_state, seg) == 552, "CONTEXT_SEG");
 
 static struct diff_host *running;
 
@@ -170,6 +188,26 @@ static int map_region(struct diff_host *host, unsigned index)
     return error;
 }
 
+static int fill_ldt(void)
+{
+    for (unsigned i = 0; i < DIFF_SEGMENT_COUNT; i++) {
+        const struct diff_segment *segment = &diff_segments[i];
+        struct user_desc entry = {
+            .entry_number = i,
+            .base_addr = segment->base,
+            .limit = segment->limit,
+            .seg_32bit = 1,
+            .contents = segment->expand_down ? MODIFY_LDT_CONTENTS_STACK
+                                             : MODIFY_LDT_CONTENTS_DATA,
+            .read_exec_only = !segment->writable,
+        };
+
+        if (syscall(SYS_modify_ldt, WRITE_LDT, &entry, sizeof(entry)) != 0)
+            return -errno;
+    }
+    return 0;
+}
+
 static int catch_signals(struct diff_host *host)
 {
     stack_t stack = {.ss_size = SIGNAL_STACK_SIZE};
@@ -196,6 +234,8 @@ int host_create(struct diff_host **out)
 
     for (unsigned i = 0; error == 0 && i < DIFF_REGION_COUNT; i++)
         error = map_region(host, i);
+    if (error == 0)
+        error = fill_ldt();
     if (error == 0)
         error = catch_signals(host);
     if (error != 0) {

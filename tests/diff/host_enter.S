@@ -8,6 +8,7 @@
 #define CONTEXT_REGS   512
 #define CONTEXT_EIP    544
 #define CONTEXT_EFLAGS 548
+#define CONTEXT_SEG    552
 
         .text
 
@@ -23,9 +24,11 @@ host_enter:
         push    %r15
         mov     %rsp, (%rsi)
         fxrstor (%rdi)
-        mov     $0x2b, %eax             /* flat data, as a 32-bit program has */
-        mov     %eax, %ds
+        movzwl  CONTEXT_SEG+0(%rdi), %eax
         mov     %eax, %es
+        movzwl  CONTEXT_SEG+6(%rdi), %eax
+        mov     %eax, %ds
+        mov     $0x2b, %eax             /* flat data, as a 32-bit program has */
         mov     %eax, %gs               /* FS is the C library's */
         push    %rax                    /* SS */
         mov     CONTEXT_REGS+16(%rdi), %eax
