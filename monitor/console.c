@@ -189,6 +189,11 @@ int console_input_fd(const struct console *console)
     return STDIN_FILENO;
 }
 
+static void tell(const struct console *console, const char *text)
+{
+    write_all(console, STDOUT_FILENO, (const uint8_t *)text, strlen(text));
+}
+
 static void take_byte(struct console *console, uint8_t byte)
 {
     if (console->in_monitor) {
@@ -219,11 +224,11 @@ static void feed(struct console *console, uint8_t byte)
     switch (event) {
     case MUX_NOTHING: break;
     case MUX_BYTE: take_byte(console, byte); break;
-    case MUX_QUIT: console->host.quit(console->host.opaque); break;
-    case MUX_HELP:
-        write_all(console, STDOUT_FILENO, (const uint8_t *)mux_help,
-                  strlen(mux_help));
+    case MUX_QUIT:
+        tell(console, "popf: terminated\r\n");
+        console->host.quit(console->host.opaque);
         break;
+    case MUX_HELP: tell(console, mux_help); break;
     case MUX_TOGGLE: toggle_monitor(console); break;
     }
 }

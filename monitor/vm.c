@@ -52,17 +52,15 @@ static struct host_page host_page(void *opaque, gfn_t gfn)
 
 static uint64_t mmio_read(void *opaque, gpa_t gpa, unsigned size)
 {
-    struct vm *vm = opaque;
+    const struct vm *vm = opaque;
 
-    stat_inc(&vm->stats, STAT_MMIO);
     return bus_mmio_read(vm->bus, gpa_through_a20(vm, gpa), size);
 }
 
 static void mmio_write(void *opaque, gpa_t gpa, unsigned size, uint64_t value)
 {
-    struct vm *vm = opaque;
+    const struct vm *vm = opaque;
 
-    stat_inc(&vm->stats, STAT_MMIO);
     bus_mmio_write(vm->bus, gpa_through_a20(vm, gpa), size, value);
 }
 
@@ -71,7 +69,6 @@ static uint32_t port_in(void *opaque, uint16_t port, unsigned size)
     struct vm *vm = opaque;
     uint32_t value = bus_port_in(vm->bus, port, size);
 
-    stat_inc(&vm->stats, STAT_PORT_IO);
     if (log_on(LOG_IO))
         log_line(LOG_IO, "in  %04x.%u -> %x", port, size, value);
     return value;
@@ -81,7 +78,6 @@ static void port_out(void *opaque, uint16_t port, unsigned size, uint32_t value)
 {
     struct vm *vm = opaque;
 
-    stat_inc(&vm->stats, STAT_PORT_IO);
     if (log_on(LOG_IO))
         log_line(LOG_IO, "out %04x.%u <- %x", port, size, value);
     bus_port_out(vm->bus, port, size, value);
