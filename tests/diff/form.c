@@ -101,8 +101,6 @@ static bool differs_by_feature(const struct insn *in)
 
 static bool is_usable(const struct insn *in)
 {
-    if (in->map == 1 && (in->op == OP_MOVSD || in->op == OP_CMPSD))
-        return false; /* the SSE2 ones are not in the table yet */
     return !loads_fs(in) && !differs_by_feature(in);
 }
 

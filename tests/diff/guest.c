@@ -168,12 +168,13 @@ static void map_regions(struct diff_guest *guest)
 /* The data segment that selector names. */
 static struct segment data_segment(uint16_t selector)
 {
-    const struct diff_segment *segment = &diff_segments[selector >> 3];
+    const struct diff_segment *segment;
 
     if (selector == DIFF_DS)
         return (struct segment){.limit = ~0u,
                                 .attr = FLAT_ATTR | SEG_WRITABLE,
                                 .selector = DIFF_DS};
+    segment = &diff_segments[selector >> 3];
     return (struct segment){.base = segment->base,
                             .limit = segment->limit,
                             .attr = SEG_P | SEG_S | SEG_DPL | SEG_DB |

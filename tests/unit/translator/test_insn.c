@@ -91,6 +91,16 @@ static const struct alias {
     {CODE("\x0f\x20\x00"),                 OP_MOV_CR    },
     {CODE("\x0f\x21\xf8"),                 OP_MOV_DR    },
     {CODE("\x8b\xc0"),                     OP_MOV       },
+    {CODE("\x9b"),                         OP_FWAIT     },
+    {CODE("\xd9\xd8"),                     OP_FSTP      },
+    {CODE("\xdc\xd0"),                     OP_FCOM      },
+    {CODE("\xdd\xc8"),                     OP_FXCH      },
+    {CODE("\xde\xd0"),                     OP_FCOMP     },
+    {CODE("\xdf\xc8"),                     OP_FXCH      },
+    {CODE("\xdf\xd0"),                     OP_FSTP      },
+    {CODE("\x0f\x6f\xc1"),                 OP_MOVQ      },
+    {CODE("\xf2\x0f\x10\xc1"),             OP_MOVSD_XMM },
+    {CODE("\xf2\x0f\xc2\xc1\x07"),         OP_CMPSD_XMM },
     {CODE("\xa5"),                         OP_MOVSD     },
     {CODE("\xa7"),                         OP_CMPSD     },
     {CODE("\x62\x00"),                     OP_BOUND     },
@@ -144,6 +154,10 @@ static const struct bad {
     {CODE("\x0f\x04"),                                                         INSN_UD   }, /* hole in the map */
     {CODE("\xf3\x0f\xae\xe8"),                                                 INSN_UD   }, /* incsspd */
     {CODE("\x0f\x38\xf6\x00"),                                                 INSN_UD   }, /* wrssd */
+    {CODE("\x66\x0f\xc3\x01"),                                                 INSN_UD   }, /* movnti with 66 */
+    {CODE("\xf2\x0f\x28\xc1"),                                                 INSN_UD   }, /* movaps with F2 */
+    {CODE("\xd9\xd1"),                                                         INSN_UD   }, /* hole behind fnop */
+    {CODE("\x0f\x71\xc1\x03"),                                                 INSN_UD   }, /* group 12 /0 */
     {CODE("\xf3"),                                                             INSN_SHORT},
     {CODE("\x0f"),                                                             INSN_SHORT},
     {CODE("\x81\xc0\x01\x02\x03"),                                             INSN_SHORT},
@@ -204,6 +218,17 @@ START_TEST(a_missing_feature_makes_its_instructions_undefined)
 }
 END_TEST
 
+START_TEST(the_xmm_form_of_an_mmx_instruction_needs_sse2)
+{
+    const struct insn_mode without = {EVERY_FEATURE & ~BIT(FEAT_SSE2), true};
+    struct insn in;
+
+    ck_assert_int_eq(insn_decode(&in, without, CODE("\x0f\xfc\xc1")), INSN_OK);
+    ck_assert_int_eq(insn_decode(&in, without, CODE("\x66\x0f\xfc\xc1")),
+                     INSN_UD);
+}
+END_TEST
+
 static const struct layout {
     const uint8_t *bytes;
     size_t len;
@@ -231,6 +256,10 @@ static const struct layout {
     {CODE("\xf3\x0f\xb8\xc1"),                             1, 0xf3, 1, 0xb8, 0, 0, 0, 0},
     {CODE("\x66\xf3\x0f\xb8\xc1"),                         2, 0xf3, 1, 0xb8, 0, 0, 0, 0},
     {CODE("\xf3\x0f\xbc\xc1"),                             1, 0,    1, 0xbc, 0, 0, 0, 0},
+    {CODE("\xf3\x0f\x10\x45\x08"),                         1, 0xf3, 1, 0x10, 1, 4, 0, 0},
+    {CODE("\x66\x0f\x3a\x0f\xc1\x04"),                     1, 0x66, 3, 0x0f, 0, 0, 1, 5},
+    {CODE("\x66\xf2\x0f\x38\xf1\xc1"),                     2, 0xf2, 2, 0xf1, 0, 0, 0, 0},
+    {CODE("\xd9\x45\x08"),                                 0, 0,    0, 0xd9, 1, 2, 0, 0},
     {CODE("\x0f\x38\xf0\x40\x04"),                         0, 0,    2, 0xf0, 1, 4, 0, 0},
 };
 
@@ -634,6 +663,7 @@ static Suite *insn_suite(void)
     tcase_add_test(rules, no_bytes_are_short);
     tcase_add_test(rules, every_prefix_of_an_instruction_is_short);
     tcase_add_test(rules, a_missing_feature_makes_its_instructions_undefined);
+    tcase_add_test(rules, the_xmm_form_of_an_mmx_instruction_needs_sse2);
     tcase_add_test(rules, stack_operands_are_no_memory_operand);
     tcase_add_test(rules, sizes_follow_mode_and_prefixes);
     tcase_add_test(rules, conditions_are_the_low_nibble);
