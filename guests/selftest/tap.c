@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+#include "tap.h"
+
+#include "desc.h"
+#include "lib.h"
+#include "paging.h"
+#include "tests.h"
+
+enum { FAILURE_NONE, FAILURE_EXPECT, FAILURE_TRAP };
+
+static struct {
+    int kind;
+    const char *file;
+    int line;
+    const char *what;
+    uint32_t got, want;
+    struct frame frame;
+    uint32_t cr2;
+} failure;
+
+void tap_fail(const char *file, int line, const char *what, uint32_t got,
+              uint32_t want)
+{
+    if (failure.kind != FAILURE_NONE)
+        return;
+    failure.kind = FAILURE_EXPECT;
+    failure.file = file;
+    failure.line = line;
+    failure.what = what;
+    failure.got = got;
+    failure.want = want;
+}
+
+void tap_unexpected_trap(const struct frame *frame, uint32_t cr2)
+{
+    if (failure.kind != FAILURE_NONE)
+        return;
+    failure.kind = FAILURE_TRAP;
+    failure.frame = *frame;
+    failure.cr2 = cr2;
+}
+
+bool tap_failed(void)
+{
+    return failure.kind != FAILURE_NONE;
+}
+
+static void print_detail(void)
+{
+    const struct frame *f = &failure.frame;
+
+    if (failure.kind == FAILURE_EXPECT)
+        print(": %s:%d: %s is %x, not %x", failure.file, failure.line,
+              failure.what, failure.got, failure.want);
+    else
+        print(": unexpected exception %u error %x at %x:%x cr2 %x", f->vector,
+              f->error, f->cs, f->eip, failure.cr2);
+}
+
+/* QEMU's translator does not check segment limits and types. */
+static bool on_tcg(void)
+{
+    struct cpuid c;
+
+    if (!(cpuid(1).ecx & 1u << 31))
+        return false;
+    c = cpuid(0x40000000);
+    return !memcmp(&c.ebx, "TCGT", 4);
+}
+
+static bool cpu_has(uint32_t need)
+{
+    struct cpuid c = cpuid(1);
+
+    switch (need) {
+    case NEED_NOTHING: return true;
+    case NEED_NX: return paging_has_nx();
+    case NEED_SEP: return c.edx & 1u << 11;
+    case NEED_PGE: return c.edx & 1u << 13;
+    case NEED_SSE: return c.edx & 1u << 25 && c.edx & 1u << 24;
+    case NEED_CX8: return c.edx & 1u << 8;
+    case NEED_CMOV: return c.edx & 1u << 15;
+    default: return false;
+    }
+}
+
+static void machine_init(enum paging_mode mode)
+{
+    write_cr0((read_cr0() | CR0_NE | CR0_MP) &
+              ~(uint32_t)(CR0_TS | CR0_EM | CR0_AM));
+    write_cr4(read_cr4() & ~(uint32_t)(CR4_TSD | CR4_DE));
+    write_dr7(0x400);
+    paging_init(mode);
+    desc_init();
+    trap_init();
+    __asm__ volatile("fninit");
+}
+
+/* Runs one test in one paging mode; true when it is as it has to be. */
+static bool run_one(const struct test *test, enum paging_mode mode,
+                    uint32_t number)
+{
+    static const char *const mode_names[] = {"flat", "32", "pae"};
+    bool todo;
+
+    machine_init(mode);
+    failure.kind = FAILURE_NONE;
+    if (!cpu_has(test->need) || (test->quirk == NOT_ON_TCG && on_tcg())) {
+        print("ok %u %s (%s) # skip not on this CPU\n", number, test->name,
+              mode_names[mode]);
+        return true;
+    }
+    if (!context_save(&test_context))
+        test->run();
+    machine_init(PAGING_OFF);
+    todo = tap_failed() && test->quirk == TCG_DEVIATES && on_tcg();
+    print("%s %u %s (%s)", tap_failed() ? "not ok" : "ok", number, test->name,
+          mode_names[mode]);
+    if (tap_failed())
+        print_detail();
+    print(todo ? " # TODO QEMU's TCG deviates from the manual\n" : "\n");
+    return !tap_failed() || todo;
+}
+
+static bool has_prefix(const char *s, const char *prefix)
+{
+    return strlen(s) >= strlen(prefix) && !memcmp(s, prefix, strlen(prefix));
+}
+
+uint32_t tap_run(const char *prefix)
+{
+    uint32_t number = 0;
+    uint32_t failed = 0;
+
+    for (uint32_t i = 0; i < test_count; i++) {
+        for (enum paging_mode mode = PAGING_OFF; mode <= PAGING_PAE; mode++) {
+            if (!(tests[i].modes & 1u << mode) ||
+                !has_prefix(tests[i].name, prefix))
+                continue;
+            number++;
+            failed += !run_one(&tests[i], mode, number);
+        }
+    }
+    print("1..%u\n", number);
+    print("# %u tests, %u failed\n", number, failed);
+    return failed;
+}
+
+void tap_list(void)
+{
+    for (uint32_t i = 0; i < test_count; i++)
+        print("%s\n", tests[i].name);
+}
