@@ -24,11 +24,22 @@ static const int fatal_signals[] = {SIGSEGV, SIGBUS,  SIGILL,
                                     SIGFPE,  SIGABRT, SIGQUIT};
 static const int quit_signals[] = {SIGTERM, SIGINT, SIGHUP};
 
-/* tcsetattr() is async-signal-safe; SIGTTOU is ignored, so that a process in
- * the background does not stop in it. */
+/* A process in the background leaves the terminal alone: it is the shell's, or
+ * another job's. These functions are async-signal-safe. */
+static bool is_foreground(void)
+{
+    return tcgetpgrp(STDIN_FILENO) == getpgrp();
+}
+
+static void enter_raw(void)
+{
+    if (is_raw && is_foreground())
+        tcsetattr(STDIN_FILENO, TCSANOW, &raw_mode);
+}
+
 void terminal_restore(void)
 {
-    if (is_raw)
+    if (is_raw && is_foreground())
         tcsetattr(STDIN_FILENO, TCSANOW, &saved_mode);
 }
 
@@ -49,8 +60,7 @@ static void on_stop(int number)
 static void on_continue(int number)
 {
     (void)number;
-    if (is_raw)
-        tcsetattr(STDIN_FILENO, TCSANOW, &raw_mode);
+    enter_raw();
 }
 
 static void on_quit(int number)
@@ -94,7 +104,7 @@ void terminal_set_raw(bool signals)
     raw_mode.c_cc[VTIME] = 0;
     install_handlers();
     is_raw = 1;
-    tcsetattr(STDIN_FILENO, TCSANOW, &raw_mode);
+    enter_raw();
 }
 
 void terminal_on_quit(void (*quit)(void *opaque, int number), void *opaque)
