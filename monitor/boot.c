@@ -134,11 +134,12 @@ bool boot_start(const struct boot *boot, struct vm *vm,
         .cmdline = vm->config.append != NULL ? vm->config.append : "",
     };
     struct load_entry entry;
+    struct load_error inner;
 
     for (unsigned i = 0; i < boot->initrd_count; i++)
         initrds[i] = (struct span){boot->initrd[i].data, boot->initrd[i].len};
-    if (!load_kernel(&input, &entry, error))
-        return false;
+    if (!load_kernel(&input, &entry, &inner))
+        return load_fail(error, "%s: %s", vm->config.kernel, inner.text);
     if (machine_pc_write_acpi(vm->board, ram.base, ram.len) != 0)
         return load_fail(error, "the ACPI tables do not fit into RAM");
     enter(&vm->vcpu, &entry);

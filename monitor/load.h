@@ -52,7 +52,7 @@ struct load_entry {
 };
 
 struct load_error {
-    char text[200];
+    char text[512];
 };
 
 /* Record the text; always false. */
