@@ -27,6 +27,14 @@ static uint32_t draw_data_address(struct diff_random *random, unsigned align)
     }
 }
 
+/* An address on either side of the end of a data segment that is not flat. */
+static uint32_t draw_segment_edge(struct diff_random *random, uint16_t selector)
+{
+    const struct diff_segment *segment = &diff_segments[selector >> 3];
+
+    return segment->base + segment->limit + 2 - random_below(random, 18);
+}
+
 static uint32_t draw_stack_address(struct diff_random *random)
 {
     uint32_t size = DIFF_STACK_PAGES * PAGE_SIZE;
@@ -302,6 +310,9 @@ static bool fill_memory_operand(struct diff_case *test,
     if (in->address_size == 2)
         return !is_large;
     test->operand.address = draw_data_address(random, align);
+    if (test->before.seg[SEG_DS] != DIFF_DS && random_one_in(random, 3))
+        test->operand.address =
+            draw_segment_edge(random, test->before.seg[SEG_DS]);
     /* FXSAVE and kin over two pages that both fault: which one is reported? */
     if (is_large)
         test->operand.address &= ~0x3ffu;
@@ -362,6 +373,28 @@ static void adjust_dividend(struct diff_case *test, struct diff_random *random)
     regs[REG_EDX] = (uint32_t)(dividend >> bits);
 }
 
+/* AL where a digit begins to overflow. */
+static void adjust_decimal(struct diff_case *test, struct diff_random *random)
+{
+    static const uint8_t edges[] = {0x00, 0x05, 0x06, 0x09, 0x0a, 0x0f,
+                                    0x90, 0x99, 0x9a, 0x9f, 0xa0, 0xff};
+
+    memcpy(&test->before.regs[REG_EAX],
+           &edges[random_below(random, sizeof(edges))], 1);
+}
+
+/* Bounds that the index lies on or next to. */
+static void adjust_bounds(struct diff_case *test, struct diff_random *random)
+{
+    const struct insn *in = &test->insn;
+    uint32_t index = test->before.regs[in->operand[0].index];
+    uint32_t lower = index + random_below(random, 5) - 3;
+    uint32_t upper = index + random_below(random, 5) - 1;
+
+    memcpy(test->operand.bytes, &lower, 4);
+    memcpy(test->operand.bytes + in->operand_size, &upper, 4);
+}
+
 /* Registers that instructions imply, set so that the case is no dull one. */
 static void adjust_registers(struct diff_case *test, struct diff_random *random)
 {
@@ -372,6 +405,17 @@ static void adjust_registers(struct diff_case *test, struct diff_random *random)
     case OP_IDIV:
         if (!random_one_in(random, 4))
             adjust_dividend(test, random);
+        break;
+    case OP_AAA:
+    case OP_AAS:
+    case OP_DAA:
+    case OP_DAS:
+        if (!random_one_in(random, 3))
+            adjust_decimal(test, random);
+        break;
+    case OP_BOUND:
+        if (!random_one_in(random, 4))
+            adjust_bounds(test, random);
         break;
     case OP_CMPXCHG:
         if (in->has_mem && !is_address_register(in, REG_EAX) &&
