@@ -22,10 +22,11 @@ struct io_range {
     uint64_t start;
     uint64_t len;
     unsigned max_size; /* widest access the device takes: 1, 2 or 4 */
-    /* offset is from start. */
+    /* offset is from start. NULL read: all ones; NULL write: dropped. */
     uint32_t (*read)(void *dev, uint64_t offset, unsigned size);
     void (*write)(void *dev, uint64_t offset, unsigned size, uint32_t value);
     void *dev;
+    struct io_range *next; /* the bus's list of MMIO ranges */
 };
 
 struct bus;
@@ -36,6 +37,12 @@ void bus_destroy(struct bus *bus);
 /* 0, or -EEXIST when the range overlaps one that is there. */
 MUST_CHECK int bus_add(struct bus *bus, struct io_range *range);
 void bus_remove(struct bus *bus, struct io_range *range);
+
+/* The same for the ranges of one device: all of them, or none. Removing a range
+ * that is not there does nothing. */
+MUST_CHECK int bus_add_all(struct bus *bus, struct io_range *ranges,
+                           size_t count);
+void bus_remove_all(struct bus *bus, struct io_range *ranges, size_t count);
 
 /* size 1, 2 or 4. */
 uint32_t bus_port_in(struct bus *bus, uint16_t port, unsigned size);

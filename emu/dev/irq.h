@@ -15,7 +15,7 @@ struct irq_line {
     bool level; /* what was driven last */
 };
 
-/* Drive the wire; an unconnected line (set == NULL) takes it silently. */
+/* Drive the wire; only a change is passed on. An unconnected line (set == NULL) takes it silently. */
 void irq_set(struct irq_line *line, bool level);
 
 #endif /* EMU_DEV_IRQ_H */

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+#include "emu/dev/machine_pc.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "emu/dev/acpi_pm.h"
+#include "emu/dev/i8254.h"
+#include "emu/dev/i8259.h"
+#include "emu/dev/irq.h"
+#include "emu/dev/mc146818.h"
+#include "emu/dev/ns16550.h"
+#include "emu/dev/pc_ports.h"
+
+/*
+ * The board owns the chips and the wires between them. Two serial ports share
+ * each of IRQ 4 and IRQ 3: their wires are ORed, as drivers expect it.
+ */
+
+#define SERIAL_COUNT 4u
+
+static const struct {
+    uint16_t port;
+    uint8_t irq;
+} serial_place[SERIAL_COUNT] = {
+    {0x3f8, 4},
+    {0x2f8, 3},
+    {0x3e8, 4},
+    {0x2e8, 3}
+};
+
+struct machine_pc {
+    struct machine_host host;
+    struct i8259 *pic;
+    struct i8254 *pit;
+    struct mc146818 *rtc;
+    struct acpi_pm *pm;
+    struct pc_ports *ports;
+    struct ns16550 *serial[SERIAL_COUNT];
+    bool serial_level[SERIAL_COUNT];
+};
+
+static void set_intr(void *opaque, unsigned pin, bool level)
+{
+    struct machine_pc *pc = opaque;
+    (void)pin;
+    pc->host.set_intr(pc->host.opaque, level);
+}
+
+static void set_serial(void *opaque, unsigned n, bool level)
+{
+    struct machine_pc *pc = opaque;
+    pc->serial_level[n] = level;
+    i8259_set_input(pc->pic, serial_place[n].irq,
+                    pc->serial_level[n] || pc->serial_level[n ^ 2]);
+}
+
+/* The address line is open when any of its sources opens it, and the keyboard
+ * controller's is open from power-up on. */
+static void set_a20(void *opaque, bool open)
+{
+    (void)opaque;
+    (void)open;
+}
+
+static void ask_reset(void *opaque)
+{
+    struct machine_pc *pc = opaque;
+    pc->host.reset(pc->host.opaque);
+}
+
+static void ask_power_off(void *opaque)
+{
+    struct machine_pc *pc = opaque;
+    pc->host.power_off(pc->host.opaque);
+}
+
+static struct irq_line isa_irq(struct machine_pc *pc, unsigned pin)
+{
+    return (struct irq_line){
+        .set = i8259_set_input, .opaque = pc->pic, .pin = pin};
+}
+
+static int create_serial(struct machine_pc *pc, struct bus *bus,
+                         struct clock *clock)
+{
+    for (unsigned n = 0; n < SERIAL_COUNT; n++) {
+        struct irq_line irq = {.set = set_serial, .opaque = pc, .pin = n};
+        if (pc->host.serial[n].write == NULL)
+            continue;
+        int err = ns16550_create(&pc->serial[n], bus, clock,
+                                 serial_place[n].port, irq, pc->host.serial[n]);
+        if (err != 0)
+            return err;
+    }
+    return 0;
+}
+
+static int create_chips(struct machine_pc *pc, struct bus *bus,
+                        struct clock *clock)
+{
+    struct irq_line intr = {.set = set_intr, .opaque = pc};
+    struct pc_ports_wires wires = {
+        .opaque = pc, .set_a20 = set_a20, .reset = ask_reset};
+    int err = i8259_create(&pc->pic, bus, intr);
+    if (err == 0)
+        err = i8254_create(&pc->pit, bus, clock, isa_irq(pc, 0));
+    if (err == 0)
+        err = mc146818_create(&pc->rtc, bus, clock, isa_irq(pc, 8),
+                              pc->host.ram_len);
+    if (err == 0)
+        err =
+            pc_ports_create(&pc->ports, bus, clock, pc->pit, &wires, &pc->host);
+    struct acpi_pm_wires pm = {.sci = isa_irq(pc, ACPI_SCI_IRQ),
+                               .opaque = pc,
+                               .power_off = ask_power_off};
+    if (err == 0)
+        err = acpi_pm_create(&pc->pm, bus, clock, &pm);
+    if (err == 0)
+        err = create_serial(pc, bus, clock);
+    return err;
+}
+
+int machine_pc_create(struct machine_pc **out, struct bus *bus,
+                      struct clock *clock, const struct machine_host *host)
+{
+    struct machine_pc *pc = calloc(1, sizeof(*pc));
+    if (pc == NULL)
+        return -ENOMEM;
+    pc->host = *host;
+    int err = create_chips(pc, bus, clock);
+    if (err != 0) {
+        machine_pc_destroy(pc);
+        return err;
+    }
+    *out = pc;
+    return 0;
+}
+
+void machine_pc_destroy(struct machine_pc *pc)
+{
+    if (pc == NULL)
+        return;
+    for (unsigned n = 0; n < SERIAL_COUNT; n++)
+        ns16550_destroy(pc->serial[n]);
+    acpi_pm_destroy(pc->pm);
+    pc_ports_destroy(pc->ports);
+    mc146818_destroy(pc->rtc);
+    i8254_destroy(pc->pit);
+    i8259_destroy(pc->pic);
+    free(pc);
+}
+
+void machine_pc_reset(struct machine_pc *pc)
+{
+    i8259_reset(pc->pic);
+    i8254_reset(pc->pit);
+    mc146818_reset(pc->rtc);
+    pc_ports_reset(pc->ports);
+    acpi_pm_reset(pc->pm);
+    for (unsigned n = 0; n < SERIAL_COUNT; n++)
+        if (pc->serial[n] != NULL)
+            ns16550_reset(pc->serial[n]);
+    pc->host.set_a20(pc->host.opaque, true);
+}
+
+uint8_t machine_pc_ack(struct machine_pc *pc)
+{
+    return i8259_ack(pc->pic);
+}
+
+size_t machine_pc_serial_room(const struct machine_pc *pc, unsigned n)
+{
+    return n < SERIAL_COUNT && pc->serial[n] ? ns16550_room(pc->serial[n]) : 0;
+}
+
+void machine_pc_serial_receive(struct machine_pc *pc, unsigned n,
+                               const uint8_t *data, size_t len)
+{
+    if (n < SERIAL_COUNT && pc->serial[n] != NULL)
+        ns16550_receive(pc->serial[n], data, len);
+}

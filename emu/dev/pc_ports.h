@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef EMU_DEV_PC_PORTS_H
+#define EMU_DEV_PC_PORTS_H
+
+/*
+ * PURPOSE: the PC's single ports: 61h (system control B), 80h (POST code), 92h
+ * (system control A), F0h-F1h (coprocessor), E9h (debug console) and the
+ * isa-debug-exit port.
+ */
+#include "emu/dev/i8254.h"
+#include "emu/dev/machine_pc.h"
+
+struct pc_ports;
+
+/* set_a20 and reset are the board's: port 92h is one of several sources. */
+struct pc_ports_wires {
+    void *opaque;
+    void (*set_a20)(void *opaque, bool open);
+    void (*reset)(void *opaque);
+};
+
+MUST_CHECK int pc_ports_create(struct pc_ports **out, struct bus *bus,
+                               struct clock *clock, struct i8254 *pit,
+                               const struct pc_ports_wires *wires,
+                               const struct machine_host *host);
+void pc_ports_destroy(struct pc_ports *ports);
+void pc_ports_reset(struct pc_ports *ports);
+
+#endif /* EMU_DEV_PC_PORTS_H */
