@@ -11,6 +11,7 @@
 #include "emu/dev/mc146818.h"
 #include "emu/dev/ns16550.h"
 #include "emu/dev/pc_ports.h"
+#include "emu/dev/pci.h"
 
 /*
  * The board owns the chips and the wires between them. Two serial ports share
@@ -36,6 +37,7 @@ struct machine_pc {
     struct mc146818 *rtc;
     struct acpi_pm *pm;
     struct pc_ports *ports;
+    struct pci *pci;
     struct ns16550 *serial[SERIAL_COUNT];
     bool serial_level[SERIAL_COUNT];
 };
@@ -117,6 +119,8 @@ static int create_chips(struct machine_pc *pc, struct bus *bus,
     if (err == 0)
         err = acpi_pm_create(&pc->pm, bus, clock, &pm);
     if (err == 0)
+        err = pci_create(&pc->pci, bus, ask_reset, pc);
+    if (err == 0)
         err = create_serial(pc, bus, clock);
     return err;
 }
@@ -143,6 +147,7 @@ void machine_pc_destroy(struct machine_pc *pc)
         return;
     for (unsigned n = 0; n < SERIAL_COUNT; n++)
         ns16550_destroy(pc->serial[n]);
+    pci_destroy(pc->pci);
     acpi_pm_destroy(pc->pm);
     pc_ports_destroy(pc->ports);
     mc146818_destroy(pc->rtc);
@@ -158,6 +163,7 @@ void machine_pc_reset(struct machine_pc *pc)
     mc146818_reset(pc->rtc);
     pc_ports_reset(pc->ports);
     acpi_pm_reset(pc->pm);
+    pci_reset(pc->pci);
     for (unsigned n = 0; n < SERIAL_COUNT; n++)
         if (pc->serial[n] != NULL)
             ns16550_reset(pc->serial[n]);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef EMU_DEV_PCI_H
+#define EMU_DEV_PCI_H
+
+/*
+ * PURPOSE: PCI configuration mechanism 1 at CF8h-CFFh with the functions of a
+ * 440FX board (host bridge, ISA bridge, ACPI), and the reset control register
+ * at CF9h that lies between. A function that is absent reads as ones.
+ */
+#include "emu/dev/bus.h"
+
+#define PCI_RESET_PORT 0xcf9u
+
+struct pci;
+
+/* reset is asked for by a write to CF9h. */
+MUST_CHECK int pci_create(struct pci **out, struct bus *bus,
+                          void (*reset)(void *opaque), void *opaque);
+void pci_destroy(struct pci *pci);
+void pci_reset(struct pci *pci);
+
+#endif /* EMU_DEV_PCI_H */
