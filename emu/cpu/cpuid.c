@@ -9,7 +9,8 @@
  * no speculation problem is known of it: a guest that goes by the model number
  * runs no mitigations, and one that goes by IA32_ARCH_CAPABILITIES (msr.c) finds
  * the same there. Nothing is offered that the interpreter and the board lack:
- * no APIC, no HT, no MCE, no VME, no performance counters.
+ * no APIC, no HT, no VME, no performance counters. Machine checks are offered,
+ * with no bank that could report one: systems call a CPU without them broken.
  *
  * The feature bits that gate instructions come from interp_host.features, so
  * that the decoder and CPUID agree.
@@ -51,10 +52,10 @@ static const struct {
     {FEAT_POPCNT,  ECX, 23},
 };
 
-/* DE PSE TSC MSR PAE CX8 MTRR PGE PAT PSE-36: always there. */
-#define FEATURES_EDX                                                           \
-    (BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(12) | BIT(13) | \
-     BIT(16) | BIT(17))
+/* DE PSE TSC MSR PAE MCE CX8 MTRR PGE MCA PAT PSE-36: always there. */
+#define FEATURES_EDX                                                          \
+    (BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(12) | \
+     BIT(13) | BIT(14) | BIT(16) | BIT(17))
 
 /* Leaf 4, deterministic cache parameters: 24 KiB data, 32 KiB code, 512 KiB. */
 static const struct {
@@ -149,7 +150,8 @@ void cpuid_leaf(const struct interp *interp, uint32_t leaf, uint32_t subleaf,
 
 uint32_t cpuid_cr4_mask(const struct interp *interp)
 {
-    uint32_t mask = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE;
+    uint32_t mask =
+        CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE;
 
     if (has_feature(interp, FEAT_FXSR))
         mask |= CR4_OSFXSR;

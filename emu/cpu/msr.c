@@ -290,7 +290,8 @@ static const struct msr msrs[] = {
     {0x174, 0x174, read_field32, write_field32, FIELD(sysenter_cs)},
     {0x175, 0x175, read_field32, write_field32, FIELD(sysenter_esp)},
     {0x176, 0x176, read_field32, write_field32, FIELD(sysenter_eip)},
-    {0x179, 0x17a, read_constant, NULL, 0},               /* MCG_CAP, _STATUS */
+    {0x179, 0x179, read_constant, NULL, 0},               /* MCG_CAP: no bank */
+    {0x17a, 0x17a, read_constant, write_ignored, 0},      /* MCG_STATUS */
     {0x1a0, 0x1a0, read_misc_enable, write_misc_enable, 0},
     {0x200, 0x20f, read_variable_mtrr, write_variable_mtrr, 0},
     {0x250, 0x250, read_fixed_mtrr, write_fixed_mtrr, 0},
