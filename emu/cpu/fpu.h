@@ -20,6 +20,7 @@
  * An engine that keeps the state in the host's FPU stores it with FXSAVE and
  * calls fpu_image_fix().
  */
+#include "emu/cpu/fpu_native.h"
 #include "emu/cpu/interp_priv.h"
 
 /* x87 status word: SDM 1 8.1.3 "x87 FPU Status Register". */
@@ -69,6 +70,9 @@ struct fpu_image {
 } __attribute__((may_alias));
 
 _Static_assert(sizeof(struct fpu_image) == 512, "FXSAVE image");
+
+_Static_assert(offsetof(struct fpu_image, mxcsr) == FPU_IMAGE_MXCSR, "MXCSR");
+_Static_assert(offsetof(struct fpu_image, xmm) == FPU_IMAGE_XMM, "XMM0");
 
 #define FPU_IMAGE_LEN   512u
 #define FPU_IMAGE_USED  288u /* what FXSAVE writes outside of 64-bit mode */

@@ -21,6 +21,7 @@ bool fpu_exec_begin(struct interp *interp, const struct insn *in, bool aligned,
     enum seg seg = operand_seg(in);
 
     memset(&exec->call, 0, sizeof(exec->call));
+    exec->sse_only = false;
     exec->mem = in->has_mem ? find_mem(in) : NULL;
     if (exec->mem == NULL)
         return true;
@@ -47,11 +48,16 @@ struct pointers {
 void fpu_exec_run(struct interp *interp, const struct insn *in,
                   struct fpu_exec *exec)
 {
+    const void *stub = fpu_code_find(interp->fpu_code, in);
     struct fpu_image *image = fpu_image(interp->vcpu);
     struct pointers keep = {image->fop, image->fip, image->fcs, image->fdp,
                             image->fds};
 
-    fpu_native_run(&exec->call, image, fpu_code_find(interp->fpu_code, in));
+    if (exec->sse_only) {
+        fpu_native_run_sse(&exec->call, image, stub);
+        return;
+    }
+    fpu_native_run(&exec->call, image, stub);
     image->fop = keep.fop;
     image->fip = keep.fip;
     image->fcs = (uint16_t)keep.fcs;

@@ -13,6 +13,7 @@ struct fpu_exec {
     struct fpu_call call;
     const struct insn_operand *mem; /* the memory operand, or NULL */
     uint32_t offset;                /* its effective address */
+    bool sse_only;                  /* x87 and MMX are not involved */
 };
 
 /* Find the memory operand; read it, or make sure that it can be written. When

@@ -11,6 +11,8 @@
 #define FPU_CALL_EDX       24
 #define FPU_CALL_USE_FLAGS 28
 #define FPU_CALL_FLAGS     32
+#define FPU_IMAGE_MXCSR    24
+#define FPU_IMAGE_XMM      160
 
 #ifndef __ASSEMBLER__
 #    include "monitor/base.h"
@@ -36,6 +38,10 @@ _Static_assert(offsetof(struct fpu_call, flags) == FPU_CALL_FLAGS, "flags");
  * x87 exception pending that the stub would take, and MXCSR must be masked: no
  * signal can come of it. */
 void fpu_native_run(struct fpu_call *call, void *image, const void *stub);
+
+/* The same for a stub that leaves the x87 and MMX state alone: only the XMM
+ * registers and MXCSR are loaded and saved. The image is 16-byte aligned. */
+void fpu_native_run_sse(struct fpu_call *call, void *image, const void *stub);
 
 /* Serialise instruction fetch after code was written through another mapping
  * (SDM 3A 8.1.3 "Handling Self- and Cross-Modifying Code"). IRET, because CPUID

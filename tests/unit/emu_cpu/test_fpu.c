@@ -183,6 +183,7 @@ START_TEST(instructions_that_do_not_wait_run_over_a_pending_exception)
     OK("\xd9\x3b");             /* fnstcw [ebx] */
     OK("\x0f\x58\xc1");         /* addps xmm0, xmm1 */
     OK("\x66\x0f\x2a\x03");     /* cvtpi2pd xmm0, [ebx] */
+    OK("\x0f\x2a\x03");         /* cvtpi2ps xmm0, [ebx] */
     OK("\x0f\xae\x83\0\1\0\0"); /* fxsave [ebx+256] */
     ck_assert_uint_eq(image->fsw & FSW_ES, FSW_ES);
     OK("\xd9\x33"); /* fnstenv masks all */
