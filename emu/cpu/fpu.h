@@ -71,6 +71,8 @@ struct fpu_image {
 
 _Static_assert(sizeof(struct fpu_image) == 512, "FXSAVE image");
 
+_Static_assert(offsetof(struct fpu_image, fsw) == FPU_IMAGE_FSW, "FSW");
+_Static_assert(FSW_ES == FPU_IMAGE_FSW_ES, "FSW.ES");
 _Static_assert(offsetof(struct fpu_image, mxcsr) == FPU_IMAGE_MXCSR, "MXCSR");
 _Static_assert(offsetof(struct fpu_image, xmm) == FPU_IMAGE_XMM, "XMM0");
 

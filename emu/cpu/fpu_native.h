@@ -11,8 +11,10 @@
 #define FPU_CALL_EDX       24
 #define FPU_CALL_USE_FLAGS 28
 #define FPU_CALL_FLAGS     32
+#define FPU_IMAGE_FSW      2
 #define FPU_IMAGE_MXCSR    24
 #define FPU_IMAGE_XMM      160
+#define FPU_IMAGE_FSW_ES   0x80
 
 #ifndef __ASSEMBLER__
 #    include "monitor/base.h"
