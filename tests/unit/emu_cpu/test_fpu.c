@@ -770,6 +770,41 @@ START_TEST(every_encoding_has_a_stub_that_means_the_same)
 }
 END_TEST
 
+/* More different instructions than the table holds. */
+START_TEST(a_full_table_of_stubs_starts_again)
+{
+    struct insn_mode mode = {BIT(FEAT_COUNT) - 1, true};
+    uint8_t bytes[15] = {0x66, 0x0f, 0x70}; /* pshufd */
+    struct fpu_code *code;
+    struct insn in;
+
+    ck_assert_int_eq(fpu_code_create(&code), 0);
+    for (unsigned i = 0; i < 64 * 256; i++) {
+        bytes[3] = (uint8_t)(0xc0 | i >> 8);
+        bytes[4] = (uint8_t)i;
+        ck_assert_int_eq(insn_decode(&in, mode, bytes, 15), INSN_OK);
+        ck_assert_mem_eq(fpu_code_find(code, &in), bytes, 5);
+    }
+    fpu_code_destroy(code);
+}
+END_TEST
+
+START_TEST(alignment_checks_apply_to_user_code)
+{
+    machine_user(m);
+    m->vcpu.cr0 |= CR0_AM;
+    m->vcpu.regs[REG_EBX] += 2;
+    OK("\xdd\x03"); /* fld qword [ebx] */
+    vcpu_set_eflags(&m->vcpu, FLAG_AC);
+    FAULT("\xdd\x03", EXC_AC);
+    FAULT("\x0f\x10\x03", EXC_AC); /* movups xmm0, [ebx] */
+    FAULT("\x0f\x28\x03", EXC_GP); /* movaps xmm0, [ebx] */
+    FAULT("\xd9\x33", EXC_AC);     /* fnstenv [ebx] */
+    OK("\x66\xd9\x33");            /* o16 fnstenv [ebx] */
+    OK("\xdf\x03");                /* fild word [ebx] */
+}
+END_TEST
+
 static void add_rows(Suite *suite)
 {
     TCase *rows = tcase_create("rows");
@@ -802,6 +837,7 @@ static void add_x87(Suite *suite)
     tcase_add_test(x87, any_address_form_reaches_its_operand);
     tcase_add_test(x87, an_environment_moves_top_over_the_registers);
     tcase_add_test(x87, fxsave_writes_the_32_bit_layout);
+    tcase_add_test(x87, alignment_checks_apply_to_user_code);
     tcase_add_test(x87, fxrstor_checks_alignment_and_mxcsr);
     suite_add_tcase(suite, x87);
 }
@@ -838,6 +874,7 @@ static Suite *fpu_suite(void)
     tcase_set_timeout(stubs, 30);
     tcase_add_loop_test(stubs, every_encoding_has_a_stub_that_means_the_same, 0,
                         2);
+    tcase_add_test(stubs, a_full_table_of_stubs_starts_again);
     suite_add_tcase(suite, stubs);
     return suite;
 }
