@@ -204,6 +204,13 @@ static struct next step(struct bt_vcpu *bt, const struct ccf_exit *exit)
     return dispatch(bt);
 }
 
+static void chain(struct bt_vcpu *bt, struct ccf_exit *exit, struct ccf *to)
+{
+    if (log_on(LOG_CHAIN))
+        bt_fpu_save_xmm(bt);
+    tc_chain(bt->tc, exit, to);
+}
+
 static struct next chain_to(struct bt_vcpu *bt, struct ccf_exit *exit)
 {
     struct vcpu *vcpu = bt->vcpu;
@@ -221,7 +228,7 @@ static struct next chain_to(struct bt_vcpu *bt, struct ccf_exit *exit)
         if (to && to->body == next.pc && to->gip == exit->target &&
             to->mode == from->mode && to->source_count == 1 &&
             to->source[0].gfn == from->source[0].gfn)
-            tc_chain(bt->tc, exit, to);
+            chain(bt, exit, to);
     }
     return next;
 }
@@ -231,6 +238,7 @@ static struct next trapped(struct bt_vcpu *bt, uint32_t weight)
     struct ccf *ccf = bt->trapped;
     uint32_t offset = bt->vcpu->eip & PAGE_MASK;
 
+    bt_fpu_save_xmm(bt);
     if (bt_site_trapped(bt, ccf->source[0].gfn, offset, weight)) {
         stat_inc(bt->stats, STAT_ADAPTATIONS);
         if (!ccf->dead)

@@ -14,7 +14,9 @@
  * While a CCF runs, guest registers, flags and FPU are in host registers, and
  * vcpu->eflags holds the other flags only, the arithmetic ones and DF as 0.
  * fpu_owner tells how much of the guest's FPU still is in the host's after the
- * CCF was left: bt_fpu_save() and bt_fpu_save_xmm() come before other code.
+ * CCF was left: bt_fpu_save() and bt_fpu_save_xmm() come before other code. The
+ * library is compiled without vector instructions (popf_keep_fpu), as is all
+ * that it calls before: cache/ and shadow_mmu/; libc and logging are not.
  */
 #include "cache/tc.h"
 #include "emu/cpu/interp.h"

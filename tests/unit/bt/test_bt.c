@@ -328,6 +328,21 @@ START_TEST(an_instruction_across_a_page_boundary_is_translated)
 }
 END_TEST
 
+START_TEST(vector_registers_survive_every_kind_of_exit)
+{
+    /* mov eax, 01020304h; movd xmm0, eax; pshufd xmm0, xmm0, 0;
+     * movups [DATA], xmm0         (a hidden fault)
+     * movups [A0000h], xmm0       (MMIO: emulated)
+     * in al, 80h                  (a step)
+     * call 1f; 1: pop ecx         (lookups and chains)
+     * movups [DATA + 5000h], xmm0; movd ebx, xmm0; mov edx, [DATA + 5004h] */
+    BOTH(0xb8, 4, 3, 2, 1, 0x66, 0x0f, 0x6e, 0xc0, 0x66, 0x0f, 0x70, 0xc0, 0,
+         0x0f, 0x11, 0x05, 0, 0, 9, 0, 0x0f, 0x11, 0x05, 0, 0, 0xa, 0, 0xe4,
+         0x80, 0xe8, 0, 0, 0, 0, 0x59, 0x0f, 0x11, 0x05, 0, 0x50, 9, 0, 0x66,
+         0x0f, 0x7e, 0xc3, 0x8b, 0x15, 4, 0x50, 9, 0, UD2);
+}
+END_TEST
+
 START_TEST(loop_and_jecxz_branch_without_flags)
 {
     /* stc; mov ecx, 50; 1: inc eax; loop 1b; jecxz 2f; ud2; 2: mov ecx, 1;
@@ -356,6 +371,7 @@ int main(void)
     tcase_add_test(tcase, indirect_branches_reach_their_targets);
     tcase_add_test(tcase, pushf_stores_the_whole_flags_image);
     tcase_add_test(tcase, an_instruction_across_a_page_boundary_is_translated);
+    tcase_add_test(tcase, vector_registers_survive_every_kind_of_exit);
     tcase_add_test(tcase, loop_and_jecxz_branch_without_flags);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
