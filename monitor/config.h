@@ -41,7 +41,7 @@ struct config {
     const char *initrd;
     const char *append;
     const struct engine_ops *engine;
-    size_t tc_len; /* bytes of translation cache; 0: the engine's default */
+    size_t tc_len;     /* bytes of translation cache; 0: the engine's default */
     uint32_t features; /* BIT(enum insn_feature) */
     struct char_config serial[SERIAL_COUNT];
     struct char_config debugcon;

@@ -212,9 +212,9 @@ struct vcpu {
     uint8_t cpl;     /* 0..3 */
     volatile uint8_t kick;        /* leave the engine at the next boundary */
     uint32_t seg_base[SEG_COUNT]; /* copy of seg[].base for generated code */
-    struct bt_vcpu *bt;    /* the translator engine's own state, or NULL */
-    uint64_t ccf_retired;  /* instructions counted by CCFs */
-    bool irq_line;         /* the interrupt controller's INTR output */
+    struct bt_vcpu *bt;   /* the translator engine's own state, or NULL */
+    uint64_t ccf_retired; /* instructions counted by CCFs */
+    bool irq_line;        /* the interrupt controller's INTR output */
     uint8_t fpu[512] __attribute__((aligned(64))); /* FXSAVE image */
 
     /* Everything else. */

@@ -5,16 +5,16 @@
 /*
  * PURPOSE: offsets that world.S uses; bt_glue.c asserts each of them.
  */
-#define VCPU_EAX      0
-#define VCPU_ECX      4
-#define VCPU_EDX      8
-#define VCPU_EBX      12
-#define VCPU_ESP      16
-#define VCPU_EBP      20
-#define VCPU_ESI      24
-#define VCPU_EDI      28
-#define VCPU_KICK     43
-#define VCPU_BT       72
+#define VCPU_EAX  0
+#define VCPU_ECX  4
+#define VCPU_EDX  8
+#define VCPU_EBX  12
+#define VCPU_ESP  16
+#define VCPU_EBP  20
+#define VCPU_ESI  24
+#define VCPU_EDI  28
+#define VCPU_KICK 43
+#define VCPU_BT   72
 
 #define BT_MONITOR_SP 0
 #define BT_HOST_SP    8

@@ -127,10 +127,10 @@ struct insn {
     uint8_t bytes[INSN_MAX_LEN];
 
     struct insn_mem mem;
-    int32_t imm;            /* first immediate, displacement or far offset */
-    uint16_t imm2;          /* ENTER's second, far selector */
-    uint32_t flags_read;    /* EFLAGS bits tested */
-    uint32_t flags_written; /* EFLAGS bits set, cleared, or left undefined */
+    int32_t imm;              /* first immediate, displacement or far offset */
+    uint16_t imm2;            /* ENTER's second, far selector */
+    uint32_t flags_read;      /* EFLAGS bits tested */
+    uint32_t flags_written;   /* EFLAGS bits set, cleared, or left undefined */
     uint32_t flags_undefined; /* of those: undefined for some operand values */
     uint32_t flags_kept;      /* of those: kept by some operand values (a shift
                                * count of 0, REP with a count of 0) */

@@ -468,8 +468,8 @@ END_TEST
 
 START_TEST(cr4_refuses_what_cpuid_does_not_offer)
 {
-    static const uint32_t refused[] = {CR4_VME, CR4_PVI, CR4_UMIP,
-                                       BIT(13), BIT(16), BIT(20), BIT(31)};
+    static const uint32_t refused[] = {CR4_VME, CR4_PVI, CR4_UMIP, BIT(13),
+                                       BIT(16), BIT(20), BIT(31)};
 
     for (unsigned i = 0; i < ARRAY_COUNT(refused); i++)
         ck_fault(mov(MOV_CR4_EAX, refused[i]), m, EXC_GP, 0);
