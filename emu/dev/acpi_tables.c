@@ -88,7 +88,7 @@ static void put_fadt(uint8_t *fadt)
     put(fadt + 96, 2, 0xfff); /* no C2 */
     put(fadt + 98, 2, 0xfff); /* no C3 */
     fadt[108] = 0x32;         /* CENTURY */
-    put(fadt + 109, 2, 0x01); /* legacy devices, no 8042 */
+    put(fadt + 109, 2, 0x03); /* legacy devices, 8042 */
     put(fadt + 112, 4, FLAGS);
     fadt[116] = SPACE_IO; /* RESET_REG */
     fadt[117] = 8;

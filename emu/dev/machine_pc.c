@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "emu/dev/acpi_pm.h"
+#include "emu/dev/i8042.h"
+#include "emu/dev/i8237.h"
 #include "emu/dev/i8254.h"
 #include "emu/dev/i8259.h"
 #include "emu/dev/irq.h"
@@ -37,9 +39,12 @@ struct machine_pc {
     struct mc146818 *rtc;
     struct acpi_pm *pm;
     struct pc_ports *ports;
+    struct i8042 *kbc;
+    struct i8237 *dma;
     struct pci *pci;
     struct ns16550 *serial[SERIAL_COUNT];
     bool serial_level[SERIAL_COUNT];
+    bool a20; /* the gate is open */
 };
 
 static void set_intr(void *opaque, unsigned pin, bool level)
@@ -57,12 +62,19 @@ static void set_serial(void *opaque, unsigned n, bool level)
                     pc->serial_level[n] || pc->serial_level[n ^ 2]);
 }
 
-/* The address line is open when any of its sources opens it, and the keyboard
- * controller's is open from power-up on. */
+/* The keyboard controller's output port and port 92h switch one gate: what was
+ * written last counts, and both show it. */
 static void set_a20(void *opaque, bool open)
 {
-    (void)opaque;
-    (void)open;
+    struct machine_pc *pc = opaque;
+    pc->a20 = open;
+    pc->host.set_a20(pc->host.opaque, open);
+}
+
+static bool a20_is_open(void *opaque)
+{
+    const struct machine_pc *pc = opaque;
+    return pc->a20;
 }
 
 static void ask_reset(void *opaque)
@@ -98,12 +110,25 @@ static int create_serial(struct machine_pc *pc, struct bus *bus,
     return 0;
 }
 
+static int create_keyboard(struct machine_pc *pc, struct bus *bus)
+{
+    struct i8042_wires wires = {.keyboard = isa_irq(pc, 1),
+                                .mouse = isa_irq(pc, 12),
+                                .opaque = pc,
+                                .a20_is_open = a20_is_open,
+                                .set_a20 = set_a20,
+                                .reset = ask_reset};
+    return i8042_create(&pc->kbc, bus, &wires);
+}
+
 static int create_chips(struct machine_pc *pc, struct bus *bus,
                         struct clock *clock)
 {
     struct irq_line intr = {.set = set_intr, .opaque = pc};
-    struct pc_ports_wires wires = {
-        .opaque = pc, .set_a20 = set_a20, .reset = ask_reset};
+    struct pc_ports_wires wires = {.opaque = pc,
+                                   .a20_is_open = a20_is_open,
+                                   .set_a20 = set_a20,
+                                   .reset = ask_reset};
     int err = i8259_create(&pc->pic, bus, intr);
     if (err == 0)
         err = i8254_create(&pc->pit, bus, clock, isa_irq(pc, 0));
@@ -120,6 +145,10 @@ static int create_chips(struct machine_pc *pc, struct bus *bus,
         err = acpi_pm_create(&pc->pm, bus, clock, &pm);
     if (err == 0)
         err = pci_create(&pc->pci, bus, ask_reset, pc);
+    if (err == 0)
+        err = create_keyboard(pc, bus);
+    if (err == 0)
+        err = i8237_create(&pc->dma, bus);
     if (err == 0)
         err = create_serial(pc, bus, clock);
     return err;
@@ -148,6 +177,8 @@ void machine_pc_destroy(struct machine_pc *pc)
     for (unsigned n = 0; n < SERIAL_COUNT; n++)
         ns16550_destroy(pc->serial[n]);
     pci_destroy(pc->pci);
+    i8237_destroy(pc->dma);
+    i8042_destroy(pc->kbc);
     acpi_pm_destroy(pc->pm);
     pc_ports_destroy(pc->ports);
     mc146818_destroy(pc->rtc);
@@ -163,11 +194,13 @@ void machine_pc_reset(struct machine_pc *pc)
     mc146818_reset(pc->rtc);
     pc_ports_reset(pc->ports);
     acpi_pm_reset(pc->pm);
+    i8042_reset(pc->kbc);
+    i8237_reset(pc->dma);
     pci_reset(pc->pci);
     for (unsigned n = 0; n < SERIAL_COUNT; n++)
         if (pc->serial[n] != NULL)
             ns16550_reset(pc->serial[n]);
-    pc->host.set_a20(pc->host.opaque, true);
+    set_a20(pc, true);
 }
 
 uint8_t machine_pc_ack(struct machine_pc *pc)

@@ -21,7 +21,7 @@ struct pc_ports {
     struct machine_host host;
     uint8_t port61;
     uint8_t port80;
-    uint8_t port92;
+    uint8_t port92; /* bit 0 */
     struct io_range range[6];
     size_t range_count;
 };
@@ -65,7 +65,7 @@ static uint32_t read92(void *dev, uint64_t offset, unsigned size)
     struct pc_ports *p = dev;
     (void)offset;
     (void)size;
-    return p->port92;
+    return p->port92 | (p->wires.a20_is_open(p->wires.opaque) ? 2u : 0);
 }
 
 /* Bit 1: A20; a rising bit 0 resets the processor. */
@@ -75,7 +75,7 @@ static void write92(void *dev, uint64_t offset, unsigned size, uint32_t value)
     bool reset = (value & 1) && !(p->port92 & 1);
     (void)offset;
     (void)size;
-    p->port92 = value & 3;
+    p->port92 = value & 1;
     p->wires.set_a20(p->wires.opaque, value & 2);
     if (reset)
         p->wires.reset(p->wires.opaque);

@@ -12,9 +12,10 @@
 
 struct pc_ports;
 
-/* set_a20 and reset are the board's: port 92h is one of several sources. */
+/* The gate of A20 and RESET are the board's: port 92h is one way to them. */
 struct pc_ports_wires {
     void *opaque;
+    bool (*a20_is_open)(void *opaque);
     void (*set_a20)(void *opaque, bool open);
     void (*reset)(void *opaque);
 };
