@@ -80,6 +80,8 @@ void power_off(void)
         if (smi_port)
             outb((uint16_t)smi_port, *mem8(fadt + FADT_ACPI_ENABLE));
         outw(control, (uint16_t)(type << 10 | SLP_EN));
+        for (int i = 0; i < 100000; i++)
+            inb(0x80); /* it may take a moment */
     }
     print("This machine offers no power-off; halted.\n");
     for (;;)

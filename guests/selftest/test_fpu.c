@@ -230,7 +230,7 @@ void fpu_survives(void)
     trap_hook = map_page;
     outb(0x43, 0x34);
     outb(0x40, 0);
-    outb(0x40, 4);
+    outb(0x40, 1);
     outb(0x21, 0xFE);
     __asm__ volatile("fild %1\n\t"
                      "movaps xmm7, [%4]\n\t"
