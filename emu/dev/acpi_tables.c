@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "emu/dev/machine_pc.h"
+#include "emu/dev/acpi_tables.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,8 +12,6 @@
  * area that an OS searches for "RSD PTR " and that E820 maps never call RAM:
  *
  *   F0000 RSDP   F0040 FACS   F0080 RSDT   F0100 FADT   F0200 DSDT
- *
- * The DSDT names the soft-off sleep type and nothing else yet.
  */
 
 #define RSDP_AT  0xf0000u
@@ -28,16 +26,6 @@
 #define FLAGS    0x465u /* WBINVD, PROC_C1, SLP_BUTTON, FIX_RTC, RESET_REG */
 #define SPACE_IO 1u
 #define RESET_ON 0x06u
-
-/* clang-format off */
-static const uint8_t dsdt_aml[] = {
-    0x08,                               /* Name (             */
-    0x5c, '_', 'S', '5', '_',           /*   \_S5,            */
-    0x12, 0x06, 0x04,                   /*   Package (4) {    */
-    ACPI_SLP_TYP_S5, ACPI_SLP_TYP_S5,   /*     PM1a, PM1b,    */
-    0x00, 0x00,                         /*     0, 0 })        */
-};
-/* clang-format on */
 
 static void put(uint8_t *at, unsigned size, uint32_t value)
 {
@@ -97,12 +85,11 @@ static void put_fadt(uint8_t *fadt)
     seal(fadt, "FACP", FADT_LEN, FADT_REV);
 }
 
-int machine_pc_write_acpi(const struct machine_pc *pc, uint8_t *ram, size_t len)
+int acpi_tables_write(const struct acpi_board *board, uint8_t *ram, size_t len)
 {
-    (void)pc;
     if (len < END)
         return -ENOSPC;
-    memset(ram + RSDP_AT, 0, DSDT_AT + HEADER + sizeof(dsdt_aml) - RSDP_AT);
+    memset(ram + RSDP_AT, 0, END - RSDP_AT);
     uint8_t *rsdp = ram + RSDP_AT;
     memcpy(rsdp, "RSD PTR ", 8);
     memcpy(rsdp + 9, "POPF  ", 6);
@@ -113,7 +100,10 @@ int machine_pc_write_acpi(const struct machine_pc *pc, uint8_t *ram, size_t len)
     put(ram + RSDT_AT + HEADER, 4, FADT_AT);
     seal(ram + RSDT_AT, "RSDT", HEADER + 4, 1);
     put_fadt(ram + FADT_AT);
-    memcpy(ram + DSDT_AT + HEADER, dsdt_aml, sizeof(dsdt_aml));
-    seal(ram + DSDT_AT, "DSDT", HEADER + sizeof(dsdt_aml), 1);
+    size_t dsdt_len =
+        acpi_dsdt_write(board, ram + DSDT_AT + HEADER, END - DSDT_AT - HEADER);
+    if (dsdt_len == 0)
+        return -ENOSPC;
+    seal(ram + DSDT_AT, "DSDT", (uint32_t)(HEADER + dsdt_len), 1);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "emu/dev/acpi_pm.h"
+#include "emu/dev/acpi_tables.h"
 #include "emu/dev/i8042.h"
 #include "emu/dev/i8237.h"
 #include "emu/dev/i8254.h"
@@ -218,4 +219,16 @@ void machine_pc_serial_receive(struct machine_pc *pc, unsigned n,
 {
     if (n < SERIAL_COUNT && pc->serial[n] != NULL)
         ns16550_receive(pc->serial[n], data, len);
+}
+
+int machine_pc_write_acpi(const struct machine_pc *pc, uint8_t *ram, size_t len)
+{
+    struct acpi_board board = {0};
+    for (unsigned n = 0; n < SERIAL_COUNT; n++) {
+        if (pc->serial[n] == NULL)
+            continue;
+        board.serial[n].port = serial_place[n].port;
+        board.serial[n].irq = serial_place[n].irq;
+    }
+    return acpi_tables_write(&board, ram, len);
 }

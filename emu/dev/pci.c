@@ -46,6 +46,15 @@ static const struct {
     {0x0b, 3, 0x00, 0x8086, 0x7113, 0x068000, 0x00, 0x00},
 };
 
+/* PIRQA-PIRQD as a BIOS routes them, there being none. */
+static const uint8_t pirq_irq[4] = {10, 10, 11, 11};
+
+/* The pins of a slot go to the next PIRQs with each slot. */
+unsigned pci_irq(unsigned slot, unsigned pin)
+{
+    return pirq_irq[(slot - 1 + pin) & 3];
+}
+
 void pci_reset(struct pci *pci)
 {
     pci->address = 0;
@@ -68,8 +77,8 @@ void pci_reset(struct pci *pci)
             memset(&f->mask[identity[i].mask_first], 0xff,
                    identity[i].mask_last - identity[i].mask_first + 1u);
     }
-    memset(&pci->function[1].config[0x60], 0x80, 4); /* PIRQs not routed */
-    pci->function[2].config[0x40] = 0x01;            /* PMBA: 600h, I/O */
+    memcpy(&pci->function[1].config[0x60], pirq_irq, sizeof(pirq_irq));
+    pci->function[2].config[0x40] = 0x01; /* PMBA: 600h, I/O */
     pci->function[2].config[0x41] = 0x06;
     pci->function[2].config[0x80] = 0x01; /* PMIOSE: decoded */
 }
@@ -138,7 +147,7 @@ int pci_create(struct pci **out, struct bus *bus, void (*reset)(void *opaque),
     pci->reset = reset;
     pci->opaque = opaque;
     pci->range = (struct io_range){.name = "PCI configuration",
-                                   .start = 0xcf8,
+                                   .start = PCI_CONFIG_PORT,
                                    .len = 8,
                                    .max_size = 4,
                                    .read = port_read,

@@ -9,7 +9,8 @@
  */
 #include "emu/dev/bus.h"
 
-#define PCI_RESET_PORT 0xcf9u
+#define PCI_CONFIG_PORT 0xcf8u
+#define PCI_RESET_PORT  0xcf9u
 
 struct pci;
 
@@ -18,5 +19,9 @@ MUST_CHECK int pci_create(struct pci **out, struct bus *bus,
                           void (*reset)(void *opaque), void *opaque);
 void pci_destroy(struct pci *pci);
 void pci_reset(struct pci *pci);
+
+/* The interrupt of pin 0-3 (INTA#-INTD#) of a slot of bus 0, as the PIRQ
+ * registers route it after reset. */
+unsigned pci_irq(unsigned slot, unsigned pin);
 
 #endif /* EMU_DEV_PCI_H */
