@@ -29,6 +29,17 @@ static bool names_system_register(const struct insn *in)
     return false;
 }
 
+/* CS can be read here but never stored to (SDM 3A 5.5.1 "Type Checking"). */
+static bool stores_to_code_segment(const struct insn *in)
+{
+    if (!in->has_mem || in->mem.seg != SEG_CS)
+        return false;
+    for (unsigned i = 0; i < in->operand_count; i++)
+        if (in->operand[i].kind == OPERAND_MEM && in->operand[i].written)
+            return true;
+    return false;
+}
+
 static bool has_segment_base(const struct insn *in)
 {
     return in->mem.seg == SEG_FS || in->mem.seg == SEG_GS;
@@ -44,7 +55,8 @@ bool xlat_address(struct xlat *x, const struct xlat_insn *xi)
     const struct insn *in = &xi->in;
     uint32_t need = in->mem.seg == SEG_FS ? MODE_FS : MODE_GS;
 
-    if (has_segment_base(in) && !(x->mode & need))
+    if ((has_segment_base(in) && !(x->mode & need)) ||
+        stores_to_code_segment(in))
         return false;
     emit_lea_operand(&x->e, HOST_R8, in, x->delta);
     if (has_segment_base(in)) {
@@ -61,7 +73,7 @@ bool xlat_copy(struct xlat *x, const struct xlat_insn *xi)
     const struct insn *in = &xi->in;
     struct emit_insn how = {.window = true};
 
-    if (names_system_register(in))
+    if (names_system_register(in) || stores_to_code_segment(in))
         return false;
     if (in->has_mem && (!in->has_modrm || in->modrm >= 0xc0))
         return false;
