@@ -10,7 +10,7 @@ void config_init(struct config *config)
 {
     *config = (struct config){
         .ram_len = RAM_LEN_DEFAULT,
-        .engine = engine_find("interp"),
+        .engine = engine_find("bt"),
         .features = cpu_model_max(),
         .debug_exit_port = -1,
         .rtc_base = (int64_t)time(NULL),
