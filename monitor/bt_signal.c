@@ -209,7 +209,8 @@ static void kick_context(struct bt_vcpu *bt, greg_t *g)
 {
     uint64_t rip = (uint64_t)g[REG_RIP];
 
-    if (bt->stepping &&
+    /* A second kick may come before the step was made. */
+    if (bt->stepping && rip != bt->step_from &&
         *(const uint8_t *)(uintptr_t)bt->step_from == OPCODE_PUSHFQ)
         *stack_top(g) &= ~(uint64_t)EFL_TF;
     bt->stepping = false;

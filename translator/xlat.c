@@ -72,13 +72,19 @@ void xlat_point(struct xlat *x)
     add_point(x, gip_offset(x, xi), uncounted(x, xi));
 }
 
+void xlat_settle(struct xlat *x)
+{
+    if (x->delta)
+        emit_lea_rd(&x->e, HOST_ESP, HOST_ESP, x->delta);
+    x->delta = 0;
+}
+
 /* lea r12d, [r12 + delta] */
 void xlat_sync(struct xlat *x)
 {
     if (!x->delta)
         return;
-    emit_lea_rd(&x->e, HOST_ESP, HOST_ESP, x->delta);
-    x->delta = 0;
+    xlat_settle(x);
     xlat_point(x);
 }
 
@@ -285,7 +291,7 @@ static void emit_body(struct xlat *x)
         emit_one(x, xi);
         x->no_delivery = xi->in.op == OP_STI;
         if (xi->last && xi->flow != FLOW_JUMP) {
-            xlat_sync(x);
+            xlat_settle(x);
             xlat_leave(x, false, xlat_next(x, xi));
         }
     }

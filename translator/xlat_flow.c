@@ -11,14 +11,6 @@ static gip_t direct_target(const struct xlat *x, const struct xlat_insn *xi)
     return xlat_next(x, xi) + (gip_t)xi->in.imm;
 }
 
-/* Apply the delta in the middle of an instruction: no new point. */
-static void settle(struct xlat *x)
-{
-    if (x->delta)
-        emit_lea_rd(&x->e, HOST_ESP, HOST_ESP, x->delta);
-    x->delta = 0;
-}
-
 /*
  * jmp rel  =>  jmp label | jmp stub | table
  * jmp r/m  =>  mov r8d, r/m; movzx r9d, r8w; jmp [r14 + r9*8]
@@ -97,7 +89,7 @@ bool xlat_op_call(struct xlat *x, const struct xlat_insn *xi)
         return false;
     emit_store_window_i(&x->e, HOST_ESP, x->delta - 4, xlat_next(x, xi));
     x->delta -= 4;
-    settle(x);
+    xlat_settle(x);
     if (direct)
         xlat_leave(x, true, direct_target(x, xi));
     else
@@ -118,7 +110,7 @@ bool xlat_op_ret(struct xlat *x, const struct xlat_insn *xi)
         return false;
     emit_load_window(&x->e, HOST_TARGET, HOST_ESP, x->delta);
     x->delta += 4 + (in->imm_len ? (uint16_t)in->imm : 0);
-    settle(x);
+    xlat_settle(x);
     emit_ret(&x->e);
     return true;
 }
@@ -142,13 +134,15 @@ bool xlat_op_cli(struct xlat *x, const struct xlat_insn *xi)
  *          (step: an interrupt waits)
  *     1:   mov rcx, r9
  *          mov byte [r15 + if_flag], 1
+ * The point behind it is marked no-delivery, which works only where every way
+ * there comes from the STI: otherwise the interpreter runs it and the next.
  */
 bool xlat_op_sti(struct xlat *x, const struct xlat_insn *xi)
 {
     struct ccf_exit *exit;
     uint32_t quiet;
 
-    if (x->mode & MODE_USER)
+    if ((x->mode & MODE_USER) || xi->last || xi[1].label)
         return false;
     xlat_sync(x);
     emit_mov64_rr(&x->e, HOST_R9, HOST_RCX);

@@ -109,8 +109,10 @@ bool xlat_is_direct(const struct insn *in);
  * current delta. */
 void xlat_point(struct xlat *x);
 
-/* Apply the pending ESP delta to r12. */
+/* Apply the pending ESP delta to r12: before the current instruction has done
+ * anything, and, without a new point, once it has. */
 void xlat_sync(struct xlat *x);
+void xlat_settle(struct xlat *x);
 
 /* Leave for the interpreter to run the current instruction; goes on behind it
  * when it falls through. */
