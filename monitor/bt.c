@@ -74,7 +74,7 @@ static uint32_t current_mode(const struct bt_vcpu *bt)
            (is_based(&v->seg[SEG_FS]) ? MODE_FS : 0) |
            (is_based(&v->seg[SEG_GS]) ? MODE_GS : 0) |
            (tsc && !bt->deterministic ? MODE_TSC : 0) |
-           (bt->count ? MODE_COUNT : 0);
+           (bt->count ? MODE_COUNT : 0) | (bt->single ? MODE_SINGLE : 0);
 }
 
 /* ---- Entering ---- */
@@ -92,7 +92,7 @@ static void select_space(struct bt_vcpu *bt, enum bt_space space)
 {
     struct bt_stack *stack = &bt->stacks[space];
 
-    if (stack->mode != bt->mode) {
+    if (stack->mode != bt->mode || bt->single) {
         stack->mode = bt->mode;
         stack->rsp = stack->bottom;
     }
@@ -113,6 +113,7 @@ static const struct ccf_exit *enter(struct bt_vcpu *bt, uint64_t pc)
     bt_fpu_load(bt);
     bt->flags = (vcpu->eflags & LIVE_FLAGS) | HOST_FLAGS;
     vcpu->eflags &= ~LIVE_FLAGS;
+    bt->entered = pc;
     exit = world_enter(bt, pc);
     if (exit->kind < EXIT_KICK)
         vcpu->eflags |= (uint32_t)bt->flags & LIVE_FLAGS;
@@ -125,7 +126,8 @@ static const struct ccf_exit *enter(struct bt_vcpu *bt, uint64_t pc)
 
 /* What the loop does next. */
 struct next {
-    uint64_t pc; /* host address to enter, if leave is false */
+    uint64_t pc;      /* host address to enter, if leave is false */
+    uint16_t counted; /* instructions behind pc that are counted already */
     bool leave;
     enum vcpu_exit exit; /* if leave is true */
 };
@@ -138,14 +140,31 @@ static struct next leave_with(enum vcpu_exit exit)
 static struct next step(struct bt_vcpu *bt, const struct ccf_exit *exit);
 static struct next dispatch(struct bt_vcpu *bt);
 
+/* Move what CCFs counted into the vcpu's own count. */
+static void fold_retired(struct bt_vcpu *bt)
+{
+    struct vcpu *vcpu = bt->vcpu;
+
+    stat_add(bt->stats, STAT_INSN_CCF, vcpu->ccf_retired);
+    vcpu->retired += vcpu->ccf_retired;
+    vcpu->ccf_retired = 0;
+}
+
+/* A TU is over: find code for the next one. */
+static struct next go_on(struct bt_vcpu *bt)
+{
+    return bt->single ? leave_with(VCPU_EXIT_BUDGET) : dispatch(bt);
+}
+
 /* Deliver vcpu->exc and go on in its handler. */
 static struct next deliver(struct bt_vcpu *bt)
 {
-    const struct exc exc = bt->vcpu->exc;
+    struct exc exc;
 
     bt_fpu_save_xmm(bt);
+    exc = bt->vcpu->exc;
     exc_deliver(bt->interp, &exc);
-    return dispatch(bt);
+    return go_on(bt);
 }
 
 /* Find code for the vcpu's current instruction. */
@@ -185,6 +204,7 @@ static struct next step(struct bt_vcpu *bt, const struct ccf_exit *exit)
     if (exit)
         uncounted = exit->uncounted;
     vcpu->ccf_retired -= uncounted;
+    fold_retired(bt); /* RDTSC and devices may read the count */
     if (exit && !exit->uses_fpu)
         bt_fpu_save_xmm(bt);
     else
@@ -195,13 +215,14 @@ static struct next step(struct bt_vcpu *bt, const struct ccf_exit *exit)
         return deliver(bt);
     if (why != VCPU_EXIT_BUDGET)
         return leave_with(why);
-    if (next.pc && vcpu->eip == resume_gip && stale == bt->stale &&
-        !vcpu->kick && vcpu->inhibit == INHIBIT_NONE && can_translate(vcpu) &&
-        current_mode(bt) == bt->mode) {
-        vcpu->ccf_retired += uncounted ? uncounted - 1u : 0;
+    if (next.pc && !bt->single && vcpu->eip == resume_gip &&
+        stale == bt->stale && !vcpu->kick && vcpu->inhibit == INHIBIT_NONE &&
+        can_translate(vcpu) && current_mode(bt) == bt->mode) {
+        next.counted = (uint16_t)(uncounted ? uncounted - 1u : 0);
+        vcpu->ccf_retired += next.counted;
         return next;
     }
-    return dispatch(bt);
+    return go_on(bt);
 }
 
 static void chain(struct bt_vcpu *bt, struct ccf_exit *exit, struct ccf *to)
@@ -219,7 +240,7 @@ static struct next chain_to(struct bt_vcpu *bt, struct ccf_exit *exit)
     struct next next;
 
     vcpu->eip = exit->target;
-    next = dispatch(bt);
+    next = go_on(bt);
     /* Anything that moved meanwhile may have freed the exit. */
     if (!next.leave && stale == bt->stale && !from->dead && !exit->chained &&
         vcpu->eip == exit->target) {
@@ -255,7 +276,7 @@ static struct next handle(struct bt_vcpu *bt, const struct ccf_exit *exit)
     switch (exit->kind) {
     case EXIT_JUMP:
     case EXIT_CALL: return chain_to(bt, (struct ccf_exit *)exit);
-    case EXIT_LOOKUP: vcpu->eip = bt->target; return dispatch(bt);
+    case EXIT_LOOKUP: vcpu->eip = bt->target; return go_on(bt);
     case EXIT_STEP: vcpu->eip = exit->target; return step(bt, exit);
     case EXIT_CANCEL:
     case EXIT_KICK: return leave_with(VCPU_EXIT_INTR);
@@ -266,25 +287,34 @@ static struct next handle(struct bt_vcpu *bt, const struct ccf_exit *exit)
     UNREACHABLE();
 }
 
-/* Move what CCFs counted into the vcpu's own count. */
-static void fold_retired(struct bt_vcpu *bt)
-{
-    struct vcpu *vcpu = bt->vcpu;
-
-    stat_add(bt->stats, STAT_INSN_CCF, vcpu->ccf_retired);
-    vcpu->retired += vcpu->ccf_retired;
-    vcpu->ccf_retired = 0;
-}
-
 enum vcpu_exit bt_run(struct bt_vcpu *bt)
 {
     struct next next = dispatch(bt);
 
-    while (!next.leave)
-        next = handle(bt, enter(bt, next.pc));
+    while (!next.leave) {
+        const struct ccf_exit *exit = enter(bt, next.pc);
+
+        if (exit->kind == EXIT_CANCEL)
+            bt->vcpu->ccf_retired -= next.counted;
+        next = handle(bt, exit);
+    }
     bt_fpu_save(bt);
     fold_retired(bt);
     return next.exit;
+}
+
+/* The tables are empty while single is set, so that whatever looks a target up
+ * in them leaves, too. */
+enum vcpu_exit bt_run_tu(struct bt_vcpu *bt)
+{
+    enum vcpu_exit exit;
+
+    for (unsigned i = 0; i < BT_SPACE_COUNT; i++)
+        bt_empty_table(bt, i);
+    bt->single = true;
+    exit = bt_run(bt);
+    bt->single = false;
+    return exit;
 }
 
 /* ---- Upcalls ---- */

@@ -97,11 +97,15 @@ struct bt_vcpu {
     uint32_t mode;    /* of the current CCF */
     uint64_t stale;   /* bumped when an address may mean other code */
     bool reset_stacks;
+    /* What FXSAVE stores; bytes that it leaves alone stay zero. */
+    uint8_t fpu_image[512] __attribute__((aligned(16)));
     uint8_t fpu_owner;  /* enum bt_fpu */
     bool stepping;      /* rolling forward to a boundary by TF */
     uint64_t step_from; /* address of the instruction stepped over */
     bool count;
     bool deterministic;  /* time is the retired count: no native RDTSC */
+    bool single;         /* bt_run_tu(): leave after one TU */
+    uint64_t entered;    /* host address the last CCF was entered at */
     struct ccf *trapped; /* of the last exit by a signal handler */
     void *handler_stack;
 };
@@ -112,6 +116,12 @@ void bt_destroy(struct bt_vcpu *bt);
 
 /* Run until an exit; all guest state is in the vcpu before and after. */
 enum vcpu_exit bt_run(struct bt_vcpu *bt);
+
+/* Run one TU, or what stands for it: an instruction that is interpreted, the
+ * delivery of an exception. Every exit of the CCF returns: nothing is chained,
+ * nothing is looked up in a table. VCPU_EXIT_BUDGET when nothing else happened.
+ * Switching between the two ways of running is cheap. */
+enum vcpu_exit bt_run_tu(struct bt_vcpu *bt);
 
 /* Forget everything derived from guest state. */
 void bt_flush(struct bt_vcpu *bt);
@@ -157,6 +167,9 @@ enum bt_fpu {
 void bt_fpu_save(struct bt_vcpu *bt);
 void bt_fpu_save_xmm(struct bt_vcpu *bt);
 void bt_fpu_load(struct bt_vcpu *bt);
+
+/* Empty a space's lookup table. */
+void bt_empty_table(struct bt_vcpu *bt, enum bt_space space);
 
 /* Empty a space's table, fetch cache and host call stack. */
 void bt_forget_space(struct bt_vcpu *bt, enum bt_space space);

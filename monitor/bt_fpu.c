@@ -9,7 +9,12 @@
  * ten times what the rest of a world switch does. The monitor computes nothing
  * in floating point, so that only xmm0-7 are in danger, from copies.
  */
-#define XMM_OFFSET 160 /* of xmm0 in an FXSAVE image (SDM 1 Table 10-2) */
+/* Offsets in an FXSAVE image (SDM 1 Table 10-2). */
+#define FOP_OFFSET   6
+#define MXCSR_OFFSET 24
+#define MASK_OFFSET  28
+#define ST_OFFSET    32
+#define XMM_OFFSET   160
 
 void bt_fpu_save_xmm(struct bt_vcpu *bt)
 {
@@ -31,17 +36,27 @@ void bt_fpu_save_xmm(struct bt_vcpu *bt)
     bt->fpu_owner = BT_FPU_XMM;
 }
 
+/* All but what the host puts in of its own: the pointers, which would show host
+ * addresses (the guest's keep what it loaded, as in the interpreter), and the
+ * mask of MXCSR. */
+static void take_image(uint8_t *to, const uint8_t *image)
+{
+    memcpy(to, image, FOP_OFFSET);
+    memcpy(to + MXCSR_OFFSET, image + MXCSR_OFFSET, MASK_OFFSET - MXCSR_OFFSET);
+    memcpy(to + ST_OFFSET, image + ST_OFFSET, XMM_OFFSET - ST_OFFSET);
+}
+
 void bt_fpu_save(struct bt_vcpu *bt)
 {
     static const uint32_t default_mxcsr = 0x1f80;
-    uint8_t image[512] __attribute__((aligned(64)));
+    uint8_t *image = bt->fpu_image;
 
     bt_fpu_save_xmm(bt);
     if (bt->fpu_owner != BT_FPU_XMM)
         return;
     __asm__ volatile("fxsave (%0)" : : "r"(image) : "memory");
     __asm__ volatile("fninit; ldmxcsr %0" : : "m"(default_mxcsr));
-    memcpy(bt->vcpu->fpu, image, XMM_OFFSET);
+    take_image(bt->vcpu->fpu, image);
     bt->fpu_owner = BT_FPU_MONITOR;
 }
 

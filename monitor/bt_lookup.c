@@ -78,13 +78,18 @@ void bt_reset_stacks(struct bt_vcpu *bt)
     bt->reset_stacks = true;
 }
 
-void bt_forget_space(struct bt_vcpu *bt, enum bt_space space)
+void bt_empty_table(struct bt_vcpu *bt, enum bt_space space)
 {
     struct bt_table *table = &bt->tables[space];
 
     for (uint32_t i = 0; i < table->used_count; i++)
         table->entry[table->used[i]] = bt->miss;
     table->used_count = 0;
+}
+
+void bt_forget_space(struct bt_vcpu *bt, enum bt_space space)
+{
+    bt_empty_table(bt, space);
     for (uint32_t i = 0; i < BT_FETCH_COUNT; i++)
         bt->fetch[space][i].page = 1;
     bt_reset_stacks(bt);
@@ -240,7 +245,8 @@ uint64_t bt_lookup(struct bt_vcpu *bt, gip_t gip)
         ccf = translate(bt, space, gip, gfn);
     if (!ccf)
         return BT_INTERPRET;
-    table_set(bt, space, gip, ccf->entry);
+    if (!bt->single)
+        table_set(bt, space, gip, ccf->entry);
     return ccf->body;
 }
 

@@ -137,6 +137,9 @@ static bool set_engine(struct cli *cli, const char *name)
 {
     const struct engine_ops *engine = engine_find(name);
 
+    cli->config->lockstep.on = !strcmp(name, "lockstep");
+    if (cli->config->lockstep.on)
+        return true;
     if (!strcmp(name, "tcg") || !strcmp(name, "kvm"))
         return cli_fail(cli, "is QEMU's; popf's own engines are listed by "
                              "-accel help");
@@ -146,7 +149,8 @@ static bool set_engine(struct cli *cli, const char *name)
     return true;
 }
 
-/* ENGINE[,tb-size=MiB], the size of the translation cache as QEMU's. */
+/* ENGINE[,tb-size=MiB], the size of the translation cache as QEMU's. For
+ * developers: lockstep[,chain-until=COUNT], monitor/lockstep.h. */
 bool cli_set_accel(struct cli *cli, const char *value)
 {
     struct property property;
@@ -167,6 +171,13 @@ bool cli_set_accel(struct cli *cli, const char *value)
             if (*end != '\0' || mib < 1 || mib > 1024)
                 return cli_fail(cli, "tb-size is 1 to 1024 MiB");
             cli->config->tc_len = mib * MIB;
+        } else if (!strcmp(property.key, "chain-until")) {
+            char *end;
+
+            cli->config->lockstep.chain_until =
+                strtoull(property.value, &end, 10);
+            if (*end != '\0' || property.value[0] == '\0')
+                return cli_fail(cli, "chain-until is an instruction count");
         } else {
             return unknown_property(cli, &property, "accel, tb-size");
         }

@@ -32,6 +32,12 @@ struct char_config {
     struct char_backend backend; /* CHAR_BACKEND */
 };
 
+/* -accel lockstep: both engines, compared (monitor/lockstep.h). */
+struct lockstep_config {
+    bool on;
+    uint64_t chain_until; /* retired count until which CCFs are chained */
+};
+
 enum stats_format { STATS_NONE, STATS_TEXT, STATS_JSON };
 
 struct config {
@@ -41,6 +47,10 @@ struct config {
     const char *initrd;
     const char *append;
     const struct engine_ops *engine;
+    /* Guest time is a function of the retired instructions: ns for each, plus
+     * what HLT slept. 0: it is the host's monotonic clock. */
+    uint64_t insn_ns;
+    struct lockstep_config lockstep;
     size_t tc_len;     /* bytes of translation cache; 0: the engine's default */
     uint32_t features; /* BIT(enum insn_feature) */
     struct char_config serial[SERIAL_COUNT];

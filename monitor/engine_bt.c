@@ -16,7 +16,8 @@ static int engine_bt_create(struct vm *vm, void **out)
         .gmem = vm->gmem,
         .tc_len = config->tc_len ? config->tc_len : TC_DEFAULT_LEN,
         .features = config->features,
-        .count = config->stats != STATS_NONE,
+        .count = config->stats != STATS_NONE || config->insn_ns != 0,
+        .deterministic = config->insn_ns != 0,
     };
     struct bt_vcpu *bt;
     int err = bt_create(&bt_config, &bt);

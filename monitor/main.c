@@ -5,6 +5,7 @@
 #include "monitor/cli.h"
 #include "monitor/console.h"
 #include "monitor/hmp.h"
+#include "monitor/lockstep.h"
 #include "monitor/log.h"
 #include "monitor/stats_report.h"
 #include "monitor/terminal.h"
@@ -78,7 +79,7 @@ int main(int argc, char **argv)
     case CLI_DONE: return 0;
     case CLI_ERROR: fprintf(stderr, "popf: %s\n", error); return 1;
     }
-    int status = run(&config);
+    int status = config.lockstep.on ? lockstep_main(&config) : run(&config);
     log_close();
     return status;
 }

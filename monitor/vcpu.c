@@ -43,6 +43,7 @@ void vcpu_reset(struct vcpu *vcpu)
     vcpu->fpu[0] = 0x40;
     vcpu->fpu[24] = 0x80;
     vcpu->fpu[25] = 0x1f;
+    vcpu->fpu[28] = vcpu->fpu[29] = 0xff; /* MXCSR_MASK */
 }
 
 bool vcpu_fault(struct vcpu *vcpu, unsigned vector)

@@ -83,10 +83,21 @@ static void port_out(void *opaque, uint16_t port, unsigned size, uint32_t value)
     bus_port_out(vm->bus, port, size, value);
 }
 
+static uint64_t guest_now(void *opaque)
+{
+    const struct vm *vm = opaque;
+
+    if (vm->config.insn_ns != 0)
+        return vm->vcpu.retired * vm->config.insn_ns + vm->idle_ns;
+    return (vm->paused ? vm->paused_at : host_now()) - vm->time_origin;
+}
+
+/* A guest whose time is its instruction count has a TSC of 1 GHz. */
 static uint64_t host_tsc(void *opaque)
 {
-    (void)opaque;
-    return __rdtsc();
+    const struct vm *vm = opaque;
+
+    return vm->config.insn_ns != 0 ? guest_now(opaque) : __rdtsc();
 }
 
 static void ram_stored(void *opaque, gpa_t gpa, unsigned len)
@@ -219,19 +230,12 @@ static void monitor_write(void *opaque, const char *text, size_t len)
 
 /* Guest time. */
 
-static uint64_t guest_now(void *opaque)
-{
-    const struct vm *vm = opaque;
-
-    return (vm->paused ? vm->paused_at : host_now()) - vm->time_origin;
-}
-
 static void deadline_earlier(void *opaque)
 {
     struct vm *vm = opaque;
     uint64_t next = clock_next(vm->clock);
 
-    if (next < UINT64_MAX - vm->time_origin)
+    if (vm->config.insn_ns == 0 && next < UINT64_MAX - vm->time_origin)
         kick_timer_arm(&vm->timer, vm->time_origin + next);
 }
 
@@ -316,6 +320,7 @@ static int create_engines(struct vm *vm)
         .frame_flags = gmem_frame_flags(vm->gmem),
         .frame_count = gmem_frame_count(vm->gmem),
         .features = vm->config.features,
+        .host_flags = vm->config.insn_ns != 0,
     };
     int error = interp_create(&vm->interp, &vm->vcpu, &host);
 

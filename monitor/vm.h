@@ -31,6 +31,7 @@ struct vm {
     struct kick_timer timer; /* valid while vm_run() */
 
     uint64_t time_origin;     /* host ns of guest time 0 */
+    uint64_t idle_ns;         /* config.insn_ns: guest time that HLT slept */
     uint64_t paused_at;       /* host ns; valid while paused */
     uint64_t tick;            /* host ns of the next look at the input */
     bool halted;              /* HLT retired; an interrupt wakes it */

@@ -256,6 +256,18 @@ static bool is_soft(const struct xlat *x, const struct xlat_insn *xi)
     return x->config.is_soft(x->config.opaque, x->gfn, xi->offset);
 }
 
+/* A store with a CS prefix is a #GP in protected mode (SDM 3A 5.5 "Type
+ * Checking"); DS, ES and SS are writable where CCFs run. */
+static bool stores_through_cs(const struct insn *in)
+{
+    if (!in->has_mem || in->mem.seg != SEG_CS)
+        return false;
+    for (unsigned i = 0; i < in->operand_count; i++)
+        if (in->operand[i].kind == OPERAND_MEM && in->operand[i].written)
+            return true;
+    return false;
+}
+
 /* Forget what a handler emitted that gave up half-way. */
 struct mark {
     uint8_t *at;
@@ -270,7 +282,8 @@ static void emit_one(struct xlat *x, const struct xlat_insn *xi)
     xlat_point(x);
     mark = (struct mark){x->e.at, x->delta, x->point_count};
     if (xi->in.op != OP_INVALID && xi->in.address_size == 4 &&
-        !is_soft(x, xi) && handlers[xi->in.op](x, xi))
+        !is_soft(x, xi) && !stores_through_cs(&xi->in) &&
+        handlers[xi->in.op](x, xi))
         return;
     x->e.at = mark.at;
     x->delta = mark.delta;

@@ -19,13 +19,14 @@
 
 /* The state of the machine that shaped the code: the key's mode bits. Flat
  * CS DS ES SS with 32-bit code and stack is a precondition of translation. */
-#define MODE_USER  BIT(0) /* CPL 3 */
-#define MODE_X87   BIT(1) /* x87 and MMX do not fault: CR0.EM = TS = 0 */
-#define MODE_SSE   BIT(2) /* as X87, and CR4.OSFXSR */
-#define MODE_FS    BIT(3) /* FS is usable, writable data, limit 4 GiB */
-#define MODE_GS    BIT(4) /* GS likewise */
-#define MODE_TSC   BIT(5) /* RDTSC is allowed and shows the host's */
-#define MODE_COUNT BIT(6) /* count retired instructions */
+#define MODE_USER   BIT(0) /* CPL 3 */
+#define MODE_X87    BIT(1) /* x87 and MMX do not fault: CR0.EM = TS = 0 */
+#define MODE_SSE    BIT(2) /* as X87, and CR4.OSFXSR */
+#define MODE_FS     BIT(3) /* FS is usable, writable data, limit 4 GiB */
+#define MODE_GS     BIT(4) /* GS likewise */
+#define MODE_TSC    BIT(5) /* RDTSC is allowed and shows the host's */
+#define MODE_COUNT  BIT(6) /* count retired instructions */
+#define MODE_SINGLE BIT(7) /* nothing is chained to it (lockstep) */
 
 /* Addresses of the glue that CCFs jump to. */
 struct xlat_glue {

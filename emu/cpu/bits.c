@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "emu/cpu/flags.h"
+#include "emu/cpu/host_flags.h"
 #include "emu/cpu/interp_priv.h"
 #include "emu/cpu/mem.h"
 #include "emu/cpu/operand.h"
@@ -65,6 +66,7 @@ static enum step bit_test(struct interp *interp, const struct insn *in,
                           enum bit_change change)
 {
     const struct insn_operand *operand = &in->operand[0];
+    struct host_flags_input input = {.flags = interp->vcpu->eflags};
     struct bit_place place;
     uint32_t index;
     uint32_t value;
@@ -82,6 +84,9 @@ static enum step bit_test(struct interp *interp, const struct insn *in,
                   change_bit(value, place.bit, change));
     }
     flags_set(interp->vcpu, FLAG_CF, value >> place.bit & 1);
+    input.eax = value;
+    input.ecx = place.bit;
+    host_flags_follow(interp, in, &input);
     return STEP_NEXT;
 }
 
@@ -111,12 +116,15 @@ static enum step bit_scan(struct interp *interp, const struct insn *in,
                           bool reverse)
 {
     const struct insn_operand *to = &in->operand[0];
+    struct host_flags_input input = {.flags = interp->vcpu->eflags};
     uint32_t value;
     uint32_t index;
 
     if (!operand_read(interp, in, 1, false, &value))
         return STEP_FAULT;
     flags_set(interp->vcpu, FLAG_ZF, value == 0 ? FLAG_ZF : 0);
+    input.ecx = value;
+    host_flags_follow(interp, in, &input);
     if (value == 0)
         return STEP_NEXT;
     index =

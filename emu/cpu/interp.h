@@ -58,6 +58,9 @@ struct interp_host {
 
     /* RDTSC/CPUID values are a function of the retired count (lockstep). */
     bool deterministic;
+
+    /* Undefined flags are what the host's CPU leaves (lockstep). */
+    bool host_flags;
 };
 
 /* 0, or -errno with *out untouched. host is copied; vcpu is borrowed. */

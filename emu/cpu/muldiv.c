@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "emu/cpu/flags.h"
+#include "emu/cpu/host_flags.h"
 #include "emu/cpu/interp_priv.h"
 #include "emu/cpu/operand.h"
 
@@ -27,6 +28,16 @@ static int64_t signed_value(uint32_t value, unsigned size)
     return (int32_t)sign_extend(value, size);
 }
 
+/* The host's instruction sees the accumulator, and value in ECX. */
+static struct host_flags_input host_input(const struct vcpu *vcpu,
+                                          uint32_t value)
+{
+    return (struct host_flags_input){.eax = vcpu->regs[REG_EAX],
+                                     .edx = vcpu->regs[REG_EDX],
+                                     .ecx = value,
+                                     .flags = vcpu->eflags};
+}
+
 /* CF and OF say whether the upper half matters; SF, ZF, AF and PF are
  * undefined: SF and PF follow the low half, as on most processors. */
 static void set_product_flags(struct vcpu *vcpu, uint32_t low, unsigned size,
@@ -41,15 +52,18 @@ enum step interp_mul(struct interp *interp, const struct insn *in)
 {
     struct vcpu *vcpu = interp->vcpu;
     unsigned size = in->operand[0].size;
+    struct host_flags_input input;
     uint64_t product;
     uint32_t value;
 
     if (!operand_read(interp, in, 0, false, &value))
         return STEP_FAULT;
+    input = host_input(vcpu, value);
     product = (uint64_t)value * reg_read(vcpu, REG_EAX, size);
     wide_write(vcpu, size, product);
     set_product_flags(vcpu, (uint32_t)product, size,
                       product >> size_bits(size) != 0);
+    host_flags_follow(interp, in, &input);
     return STEP_NEXT;
 }
 
@@ -62,16 +76,19 @@ static enum step imul_wide(struct interp *interp, const struct insn *in)
 {
     struct vcpu *vcpu = interp->vcpu;
     unsigned size = in->operand[0].size;
+    struct host_flags_input input;
     int64_t product;
     uint32_t value;
 
     if (!operand_read(interp, in, 0, false, &value))
         return STEP_FAULT;
+    input = host_input(vcpu, value);
     product = signed_value(value, size) *
               signed_value(reg_read(vcpu, REG_EAX, size), size);
     wide_write(vcpu, size, (uint64_t)product);
     set_product_flags(vcpu, (uint32_t)product, size,
                       is_signed_overflow(product, size));
+    host_flags_follow(interp, in, &input);
     return STEP_NEXT;
 }
 
@@ -81,6 +98,7 @@ enum step interp_imul(struct interp *interp, const struct insn *in)
 {
     unsigned size = in->operand[0].size;
     unsigned first = in->map == 0 ? 1 : 0;
+    struct host_flags_input input;
     int64_t product;
     uint32_t a;
     uint32_t b;
@@ -91,9 +109,12 @@ enum step interp_imul(struct interp *interp, const struct insn *in)
         !operand_read(interp, in, first + 1, false, &b))
         return STEP_FAULT;
     product = signed_value(a, size) * signed_value(b, size);
+    input = (struct host_flags_input){
+        .eax = a, .ecx = b, .flags = interp->vcpu->eflags};
     reg_write(interp->vcpu, in->operand[0].index, size, (uint32_t)product);
     set_product_flags(interp->vcpu, (uint32_t)product, size,
                       is_signed_overflow(product, size));
+    host_flags_follow(interp, in, &input);
     return STEP_NEXT;
 }
 
@@ -111,14 +132,17 @@ enum step interp_div(struct interp *interp, const struct insn *in)
     struct vcpu *vcpu = interp->vcpu;
     unsigned size = in->operand[0].size;
     uint64_t dividend = wide_read(vcpu, size);
+    struct host_flags_input input;
     uint32_t divisor;
 
     if (!operand_read(interp, in, 0, false, &divisor))
         return STEP_FAULT;
+    input = host_input(vcpu, divisor);
     if (divisor == 0 || dividend / divisor > size_mask(size))
         return step_fault(interp, EXC_DE);
     set_quotient(vcpu, size, (uint32_t)(dividend / divisor),
                  (uint32_t)(dividend % divisor));
+    host_flags_follow(interp, in, &input);
     return STEP_NEXT;
 }
 
@@ -130,11 +154,13 @@ enum step interp_idiv(struct interp *interp, const struct insn *in)
     int64_t dividend = (int64_t)(wide_read(vcpu, size) << unused_bits);
     int64_t quotient;
     int64_t divisor;
+    struct host_flags_input input;
     uint32_t value;
 
     dividend >>= unused_bits;
     if (!operand_read(interp, in, 0, false, &value))
         return STEP_FAULT;
+    input = host_input(vcpu, value);
     divisor = signed_value(value, size);
     if (divisor == 0 || (divisor == -1 && dividend == INT64_MIN))
         return step_fault(interp, EXC_DE);
@@ -143,5 +169,6 @@ enum step interp_idiv(struct interp *interp, const struct insn *in)
         return step_fault(interp, EXC_DE);
     set_quotient(vcpu, size, (uint32_t)quotient,
                  (uint32_t)(dividend % divisor));
+    host_flags_follow(interp, in, &input);
     return STEP_NEXT;
 }

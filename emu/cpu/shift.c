@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "emu/cpu/flags.h"
+#include "emu/cpu/host_flags.h"
 #include "emu/cpu/interp_priv.h"
 #include "emu/cpu/operand.h"
 
@@ -137,6 +138,7 @@ static inline enum step shift(struct interp *interp, const struct insn *in,
                               shift_fn *fn)
 {
     struct vcpu *vcpu = interp->vcpu;
+    struct host_flags_input input = {.flags = vcpu->eflags};
     struct shifted shifted;
     uint32_t count;
     uint32_t value;
@@ -151,6 +153,9 @@ static inline enum step shift(struct interp *interp, const struct insn *in,
     if (!operand_write(interp, in, 0, shifted.result))
         return STEP_FAULT;
     flags_set(vcpu, shifted.mask, shifted.flags);
+    input.eax = value;
+    input.ecx = count;
+    host_flags_follow(interp, in, &input);
     return STEP_NEXT;
 }
 
@@ -210,6 +215,7 @@ static enum step double_shift(struct interp *interp, const struct insn *in,
                               bool left)
 {
     unsigned size = in->operand[0].size;
+    struct host_flags_input input = {.flags = interp->vcpu->eflags};
     struct shifted shifted;
     uint32_t source;
     uint32_t value;
@@ -240,6 +246,10 @@ static enum step double_shift(struct interp *interp, const struct insn *in,
     if (!operand_write(interp, in, 0, shifted.result))
         return STEP_FAULT;
     flags_set(interp->vcpu, shifted.mask, shifted.flags);
+    input.eax = value;
+    input.edx = source;
+    input.ecx = count;
+    host_flags_follow(interp, in, &input);
     return STEP_NEXT;
 }
 

@@ -21,20 +21,24 @@ static bool is_store_done(const struct fpu_image *image)
     return !(image->fsw & ~image->fcw & STOPS_STORE);
 }
 
-/* SDM 1 8.1.8 "x87 FPU Instruction and Data (Operand) Pointers". */
+/* SDM 1 8.1.8 "x87 FPU Instruction and Data (Operand) Pointers". They are kept
+ * for the handler of an exception, and change only when there is one: what
+ * FXSAVE stores of them otherwise differs between makers, and translated code
+ * cannot tell. */
 static void set_pointers(struct vcpu *vcpu, const struct insn *in,
                          const struct fpu_exec *exec)
 {
     struct fpu_image *image = fpu_image(vcpu);
 
+    if (!fpu_has_pending(image))
+        return;
     image->fip = vcpu->eip;
     image->fcs = vcpu->seg[SEG_CS].selector;
     if (exec->mem != NULL) {
         image->fdp = exec->offset;
         image->fds = vcpu->seg[in->mem.seg].selector;
     }
-    if (fpu_has_pending(image))
-        image->fop = (uint16_t)(((in->opcode & 7u) << 8) | in->modrm);
+    image->fop = (uint16_t)(((in->opcode & 7u) << 8) | in->modrm);
 }
 
 static enum step run(struct interp *interp, const struct insn *in,

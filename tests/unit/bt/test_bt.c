@@ -182,6 +182,7 @@ static void compare(const struct machine *a, const struct machine *b)
     ck_assert_uint_eq(a->vcpu.eip, b->vcpu.eip);
     ck_assert_uint_eq(vcpu_eflags(&a->vcpu), vcpu_eflags(&b->vcpu));
     ck_assert_uint_eq(a->vcpu.retired, b->vcpu.retired);
+    ck_assert(!memcmp(a->vcpu.fpu, b->vcpu.fpu, sizeof(a->vcpu.fpu)));
     ck_assert(!memcmp(gmem_base(a->gmem), gmem_base(b->gmem), RAM_LEN));
     ck_assert_pstr_eq(tc_verify(a->bt->tc), NULL);
     ck_assert_pstr_eq(spt_verify(a->bt->mmu), NULL);
@@ -295,6 +296,35 @@ START_TEST(a_division_by_zero_is_the_guests)
 }
 END_TEST
 
+START_TEST(a_fault_keeps_the_fpu)
+{
+    /* mov eax, 12345678h; movd xmm0, eax; fld1; movd xmm7, eax; xor ecx, ecx;
+     * div ecx */
+    BOTH(0xb8, 0x78, 0x56, 0x34, 0x12, 0x66, 0x0f, 0x6e, 0xc0, 0xd9, 0xe8, 0x66,
+         0x0f, 0x6e, 0xf8, 0x31, 0xc9, 0xf7, 0xf1, UD2);
+}
+END_TEST
+
+START_TEST(a_trapping_store_keeps_the_fpu)
+{
+    /* mov eax, CODE; movd xmm0, eax; movd xmm3, eax; fldpi; mov ecx, 20;
+     * 1: mov [CODE + ff0h], ecx; dec ecx; jnz 1b */
+    static const uint8_t code[] = {
+        0xb8, 0,    0,    1,    0,    0x66, 0x0f, 0x6e, 0xc0, 0x66,
+        0x0f, 0x6e, 0xd8, 0xd9, 0xeb, 0xb9, 20,   0,    0,    0,
+        0x89, 0x0d, 0xf0, 0x0f, 1,    0,    0x49, 0x75, 0xf7, UD2};
+
+    both(code, sizeof(code), 64);
+}
+END_TEST
+
+START_TEST(a_store_through_cs_is_a_fault)
+{
+    /* mov ebx, DATA; mov eax, cs:[ebx]; mov cs:[ebx], eax */
+    BOTH(0xbb, 0, 0, 9, 0, 0x2e, 0x8b, 0x03, 0x2e, 0x89, 0x03, UD2);
+}
+END_TEST
+
 START_TEST(indirect_branches_reach_their_targets)
 {
     /* mov ecx, 100; mov eax, CODE + 15; 1: call eax; dec ecx; jnz 1b; ud2
@@ -368,6 +398,9 @@ int main(void)
                    high_byte_registers_with_esp_are_left_to_the_interpreter);
     tcase_add_test(tcase, a_store_to_the_next_instruction_takes_effect);
     tcase_add_test(tcase, a_division_by_zero_is_the_guests);
+    tcase_add_test(tcase, a_fault_keeps_the_fpu);
+    tcase_add_test(tcase, a_trapping_store_keeps_the_fpu);
+    tcase_add_test(tcase, a_store_through_cs_is_a_fault);
     tcase_add_test(tcase, indirect_branches_reach_their_targets);
     tcase_add_test(tcase, pushf_stores_the_whole_flags_image);
     tcase_add_test(tcase, an_instruction_across_a_page_boundary_is_translated);
