@@ -195,14 +195,17 @@ static struct next step(struct bt_vcpu *bt, const struct ccf_exit *exit)
     struct next next = {0};
     gip_t resume_gip = 0;
     uint16_t uncounted = 0;
+    bool soft_miss = false;
     enum vcpu_exit why;
 
     if (exit && exit->resume_offset) {
         next.pc = exit->ccf->start + exit->resume_offset;
         resume_gip = exit->resume_gip;
     }
-    if (exit)
+    if (exit) {
         uncounted = exit->uncounted;
+        soft_miss = exit->soft_miss;
+    }
     vcpu->ccf_retired -= uncounted;
     fold_retired(bt); /* RDTSC and devices may read the count */
     if (exit && !exit->uses_fpu)
@@ -215,6 +218,8 @@ static struct next step(struct bt_vcpu *bt, const struct ccf_exit *exit)
         return deliver(bt);
     if (why != VCPU_EXIT_BUDGET)
         return leave_with(why);
+    if (soft_miss)
+        bt_soft_fill(bt, bt->target);
     if (next.pc && !bt->single && vcpu->eip == resume_gip &&
         stale == bt->stale && !vcpu->kick && vcpu->inhibit == INHIBIT_NONE &&
         can_translate(vcpu) && current_mode(bt) == bt->mode) {
@@ -324,6 +329,12 @@ static void code_unmapped(void *opaque, gva_t page)
     bt_forget_page(opaque, page);
 }
 
+static void frame_traced(void *opaque, gfn_t gfn)
+{
+    (void)gfn;
+    bt_soft_flush(opaque);
+}
+
 static void user_switched(void *opaque)
 {
     bt_forget_space(opaque, BT_USER);
@@ -351,9 +362,25 @@ static void region_evicted(void *opaque)
     bt_forget_space(opaque, BT_USER);
 }
 
+void bt_tlb_flushed_page(struct bt_vcpu *bt, gva_t gva)
+{
+    bt_soft_flush(bt);
+    mmu_invlpg(bt->mmu, gva);
+}
+
+void bt_tlb_flushed(struct bt_vcpu *bt, bool globals_too)
+{
+    bt_soft_flush(bt);
+    if (globals_too)
+        mmu_flush(bt->mmu);
+    else
+        mmu_load_cr3(bt->mmu);
+}
+
 void bt_flush(struct bt_vcpu *bt)
 {
     mmu_flush(bt->mmu);
+    bt_soft_flush(bt);
     bt_forget_space(bt, BT_KERNEL);
     bt_forget_space(bt, BT_USER);
     tc_drop_all(bt->tc);
@@ -382,7 +409,9 @@ static int create_translator(struct bt_vcpu *bt, uint32_t features)
                    .if_flag = offsetof(struct vcpu, if_flag),
                    .irq_line = offsetof(struct vcpu, irq_line),
                    .seg_base = offsetof(struct vcpu, seg_base),
-                   .retired = offsetof(struct vcpu, ccf_retired)},
+                   .retired = offsetof(struct vcpu, ccf_retired),
+                   .soft_tlb = offsetof(struct vcpu, soft_tlb)},
+        .has_bmi2 = __builtin_cpu_supports("bmi2"),
         .opaque = bt,
         .is_soft = bt_site_is_soft,
     };
@@ -401,7 +430,8 @@ int bt_create(const struct bt_config *config, struct bt_vcpu **out)
     struct mmu_host mmu_host = {.opaque = bt,
                                 .code_unmapped = code_unmapped,
                                 .user_switched = user_switched,
-                                .code_written = code_written};
+                                .code_written = code_written,
+                                .frame_traced = frame_traced};
     struct tc_host tc_host = {.opaque = bt,
                               .frame_empty = frame_empty,
                               .region_evicted = region_evicted};
@@ -416,6 +446,8 @@ int bt_create(const struct bt_config *config, struct bt_vcpu **out)
     bt->count = config->count;
     bt->deterministic = config->deterministic;
     bt->vcpu->bt = bt;
+    bt->soft_used = true;
+    bt_soft_flush(bt);
     err = mmu_create(&bt->mmu, bt->gmem, bt->vcpu, &mmu_host);
     if (!err)
         err = tc_create(&bt->tc, config->tc_len, bt->stats, &tc_host);

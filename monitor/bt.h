@@ -100,6 +100,7 @@ struct bt_vcpu {
     /* What FXSAVE stores; bytes that it leaves alone stay zero. */
     uint8_t fpu_image[512] __attribute__((aligned(16)));
     uint8_t fpu_owner;  /* enum bt_fpu */
+    bool soft_used;     /* the soft TLB is not empty */
     bool stepping;      /* rolling forward to a boundary by TF */
     uint64_t step_from; /* address of the instruction stepped over */
     bool count;
@@ -122,6 +123,11 @@ enum vcpu_exit bt_run(struct bt_vcpu *bt);
  * nothing is looked up in a table. VCPU_EXIT_BUDGET when nothing else happened.
  * Switching between the two ways of running is cheap. */
 enum vcpu_exit bt_run_tu(struct bt_vcpu *bt);
+
+/* The interpreter executed INVLPG; MOV CR3, or a change of CR0, CR4 or EFER
+ * that drops global translations too. */
+void bt_tlb_flushed_page(struct bt_vcpu *bt, gva_t gva);
+void bt_tlb_flushed(struct bt_vcpu *bt, bool globals_too);
 
 /* Forget everything derived from guest state. */
 void bt_flush(struct bt_vcpu *bt);
@@ -180,6 +186,11 @@ void bt_reset_stacks(struct bt_vcpu *bt);
 bool bt_site_trapped(struct bt_vcpu *bt, gfn_t gfn, uint32_t offset,
                      uint32_t weight);
 bool bt_site_is_soft(void *opaque, gfn_t gfn, uint32_t offset);
+
+/* The soft TLB (bt_soft.c): empty it; enter the page at gva, if the interpreter
+ * has just accessed it, for the vcpu's CPL. */
+void bt_soft_flush(struct bt_vcpu *bt);
+void bt_soft_fill(struct bt_vcpu *bt, gva_t gva);
 
 /* The handlers of SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP; installed once
  * a process. They act for the bt_vcpu that bt_signal_bind() gave the thread. */

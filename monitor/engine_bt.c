@@ -53,19 +53,12 @@ static void engine_bt_ram_stored(void *engine, gpa_t gpa, unsigned len)
 
 static void engine_bt_tlb_flushed_page(void *engine, gva_t gva)
 {
-    struct bt_vcpu *bt = engine;
-
-    mmu_invlpg(bt->mmu, gva);
+    bt_tlb_flushed_page(engine, gva);
 }
 
 static void engine_bt_tlb_flushed(void *engine, bool globals_too)
 {
-    struct bt_vcpu *bt = engine;
-
-    if (globals_too)
-        mmu_flush(bt->mmu);
-    else
-        mmu_load_cr3(bt->mmu);
+    bt_tlb_flushed(engine, globals_too);
 }
 
 static void engine_bt_kicked(void *engine, void *ucontext)

@@ -9,6 +9,12 @@
 static const struct segment reset_data = {
     .base = 0, .limit = 0xffff, .attr = SEG_P | SEG_S | 3};
 
+void soft_tlb_init(struct soft_tlb *tlb)
+{
+    for (unsigned i = 0; i < SOFT_TLB_SLOTS; i++)
+        tlb->read[i] = tlb->write[i] = SOFT_TLB_NONE;
+}
+
 void vcpu_reset(struct vcpu *vcpu)
 {
     struct vcpu keep = *vcpu;
@@ -18,6 +24,8 @@ void vcpu_reset(struct vcpu *vcpu)
                          .attr = SEG_P | SEG_S | SEG_CODE | 3};
 
     memset(vcpu, 0, sizeof(*vcpu));
+    soft_tlb_init(&vcpu->soft_tlb[0]);
+    soft_tlb_init(&vcpu->soft_tlb[1]);
     vcpu->stop = keep.stop;
     vcpu->stats = keep.stats;
     vcpu->vm = keep.vm;

@@ -200,6 +200,21 @@ enum vcpu_exit {
     VCPU_EXIT_BUDGET /* the instruction budget of this run is used up */
 };
 
+/*
+ * The soft path's TLB: what translated code looks up inline for accesses that
+ * must not go through a window. Direct-mapped by the low bits of the page
+ * number. A tag is the negated page number (gva >> PAGE_SHIFT), or
+ * SOFT_TLB_NONE; read and write tags of a slot never name different pages.
+ */
+#define SOFT_TLB_SLOTS 256u
+#define SOFT_TLB_NONE  0x80000000u
+
+struct soft_tlb {
+    uint32_t read[SOFT_TLB_SLOTS];
+    uint32_t write[SOFT_TLB_SLOTS];
+    uint64_t addend[SOFT_TLB_SLOTS]; /* host address - gva */
+};
+
 struct vm;
 
 struct vcpu {
@@ -216,6 +231,7 @@ struct vcpu {
     uint64_t ccf_retired; /* instructions counted by CCFs */
     bool irq_line;        /* the interrupt controller's INTR output */
     uint8_t fpu[512] __attribute__((aligned(64))); /* FXSAVE image */
+    struct soft_tlb soft_tlb[2];                   /* of CPL 0-2, of CPL 3 */
 
     /* Everything else. */
     struct segment seg[SEG_COUNT];
@@ -253,6 +269,9 @@ struct vcpu {
 /* Power-up state (SDM 3A 9.1.1 "Processor State After Reset"). Keeps the
  * pointers. */
 void vcpu_reset(struct vcpu *vcpu);
+
+/* Make every slot empty. */
+void soft_tlb_init(struct soft_tlb *tlb);
 
 /* EFLAGS as PUSHF sees it, RF and VM included. */
 static inline uint32_t vcpu_eflags(const struct vcpu *vcpu)

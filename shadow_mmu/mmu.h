@@ -48,6 +48,9 @@ struct mmu_host {
      * nothing is left. */
     void (*code_written)(void *opaque, gfn_t gfn, unsigned offset,
                          unsigned len);
+    /* A frame got its first FRAME_ flag: nobody may go on storing to it
+     * unannounced. May be NULL. */
+    void (*frame_traced)(void *opaque, gfn_t gfn);
 };
 
 MUST_CHECK int mmu_create(struct mmu **out, struct gmem *gmem,

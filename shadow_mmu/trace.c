@@ -17,8 +17,11 @@ void trace_set(struct mmu *mmu, gfn_t gfn, uint8_t flag)
 {
     if (gfn >= mmu->frame_count || (mmu->flags[gfn] & flag))
         return;
-    if (mmu->flags[gfn] == 0)
+    if (mmu->flags[gfn] == 0) {
         spt_protect_frame(mmu, gfn);
+        if (mmu->host.frame_traced)
+            mmu->host.frame_traced(mmu->host.opaque, gfn);
+    }
     mmu->flags[gfn] |= flag;
     stat_inc(mmu->vcpu->stats, STAT_TRACES_SET);
     if (log_on(LOG_TRACE))

@@ -108,7 +108,7 @@ struct ccf_exit *xlat_emit_exit(struct xlat *x, enum exit_kind kind,
     return exit;
 }
 
-static bool uses_fpu(const struct insn *in)
+bool xlat_uses_fpu(const struct insn *in)
 {
     const uint32_t integer = BIT(FEAT_BASE) | BIT(FEAT_CMOV) | BIT(FEAT_SEP) |
                              BIT(FEAT_POPCNT) | BIT(FEAT_CLFLUSH) |
@@ -125,7 +125,7 @@ void xlat_step(struct xlat *x, const struct xlat_insn *xi)
     exit = xlat_emit_exit(x, EXIT_STEP, xlat_gip(x, xi));
     exit->uncounted = uncounted(x, xi);
     exit->resume_gip = xlat_next(x, xi);
-    exit->uses_fpu = uses_fpu(&xi->in);
+    exit->uses_fpu = xlat_uses_fpu(&xi->in);
     if (xi->flow == FLOW_NEXT)
         exit->resume_offset = emit_offset(&x->e);
 }
@@ -282,8 +282,8 @@ static void emit_one(struct xlat *x, const struct xlat_insn *xi)
     xlat_point(x);
     mark = (struct mark){x->e.at, x->delta, x->point_count};
     if (xi->in.op != OP_INVALID && xi->in.address_size == 4 &&
-        !is_soft(x, xi) && !stores_through_cs(&xi->in) &&
-        handlers[xi->in.op](x, xi))
+        !stores_through_cs(&xi->in) &&
+        (is_soft(x, xi) ? xlat_soft(x, xi) : handlers[xi->in.op](x, xi)))
         return;
     x->e.at = mark.at;
     x->delta = mark.delta;

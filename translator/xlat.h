@@ -41,7 +41,8 @@ struct xlat_layout {
     int32_t if_flag;
     int32_t irq_line;
     int32_t seg_base;
-    int32_t retired; /* 64-bit counter of instructions in CCFs */
+    int32_t retired;  /* 64-bit counter of instructions in CCFs */
+    int32_t soft_tlb; /* struct soft_tlb[2] */
 };
 
 struct xlat_config {
@@ -52,7 +53,8 @@ struct xlat_config {
     struct xlat_glue glue;
     struct xlat_layout layout;
     void *opaque;
-    /* The instruction at this place trapped before: make it a STEP. */
+    bool has_bmi2; /* the host's: the inline soft path needs SHRX */
+    /* The memory access at this place trapped before: make it soft. */
     bool (*is_soft)(void *opaque, gfn_t gfn, uint32_t offset);
 };
 

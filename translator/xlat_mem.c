@@ -29,17 +29,6 @@ static bool names_system_register(const struct insn *in)
     return false;
 }
 
-/* CS can be read here but never stored to (SDM 3A 5.5.1 "Type Checking"). */
-static bool stores_to_code_segment(const struct insn *in)
-{
-    if (!in->has_mem || in->mem.seg != SEG_CS)
-        return false;
-    for (unsigned i = 0; i < in->operand_count; i++)
-        if (in->operand[i].kind == OPERAND_MEM && in->operand[i].written)
-            return true;
-    return false;
-}
-
 static bool has_segment_base(const struct insn *in)
 {
     return in->mem.seg == SEG_FS || in->mem.seg == SEG_GS;
@@ -55,8 +44,7 @@ bool xlat_address(struct xlat *x, const struct xlat_insn *xi)
     const struct insn *in = &xi->in;
     uint32_t need = in->mem.seg == SEG_FS ? MODE_FS : MODE_GS;
 
-    if ((has_segment_base(in) && !(x->mode & need)) ||
-        stores_to_code_segment(in))
+    if (has_segment_base(in) && !(x->mode & need))
         return false;
     emit_lea_operand(&x->e, HOST_R8, in, x->delta);
     if (has_segment_base(in)) {
@@ -73,7 +61,7 @@ bool xlat_copy(struct xlat *x, const struct xlat_insn *xi)
     const struct insn *in = &xi->in;
     struct emit_insn how = {.window = true};
 
-    if (names_system_register(in) || stores_to_code_segment(in))
+    if (names_system_register(in))
         return false;
     if (in->has_mem && (!in->has_modrm || in->modrm >= 0xc0))
         return false;
@@ -104,6 +92,47 @@ bool xlat_op_copy(struct xlat *x, const struct xlat_insn *xi)
         in->opcode = 0x80;
     }
     return xlat_copy(x, &other);
+}
+
+/* By handler: the mode bits without which it does not copy; NOT_COPIED if it does
+ * something else. */
+#define NOT_COPIED    0x80000000u
+#define NEED_copy     0
+#define NEED_mov      0
+#define NEED_x87      MODE_X87
+#define NEED_sse      MODE_SSE
+#define NEED_jmp      NOT_COPIED
+#define NEED_ret      NOT_COPIED
+#define NEED_transfer NOT_COPIED
+#define NEED_jcc      NOT_COPIED
+#define NEED_loop     NOT_COPIED
+#define NEED_call     NOT_COPIED
+#define NEED_fallback NOT_COPIED
+#define NEED_lea      NOT_COPIED
+#define NEED_push     NOT_COPIED
+#define NEED_pop      NOT_COPIED
+#define NEED_leave    NOT_COPIED
+#define NEED_string   NOT_COPIED
+#define NEED_nop      NOT_COPIED
+#define NEED_cli      NOT_COPIED
+#define NEED_sti      NOT_COPIED
+#define NEED_rdtsc    NOT_COPIED
+#define NEED_pushf    NOT_COPIED
+
+static const uint32_t copy_needs[OP_COUNT] = {
+    [OP_INVALID] = NOT_COPIED,
+#define OP(mnemonic, feature, interp, handler, undefined_flags) \
+    [OP_##mnemonic] = NEED_##handler,
+#include "translator/decode/insn_ops.def"
+#undef OP
+};
+
+bool xlat_is_copied(const struct xlat *x, const struct xlat_insn *xi)
+{
+    uint32_t need = copy_needs[xi->in.op];
+
+    return need != NOT_COPIED && (x->mode & need) == need &&
+           !names_system_register(&xi->in) && !stores_to_code_segment(&xi->in);
 }
 
 bool xlat_op_x87(struct xlat *x, const struct xlat_insn *xi)

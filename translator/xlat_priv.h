@@ -148,6 +148,16 @@ xlat_fn xlat_op_sse;
 /* Emit a memory operand's instruction through the window; false as above. */
 bool xlat_copy(struct xlat *x, const struct xlat_insn *xi);
 
+/* The instruction with its memory operand looked up in the soft TLB, or left to
+ * the interpreter on a miss. False when the form has no soft translation. */
+bool xlat_soft(struct xlat *x, const struct xlat_insn *xi);
+
+/* Whether the mode allows the handler to copy the instruction at all. */
+bool xlat_is_copied(const struct xlat *x, const struct xlat_insn *xi);
+
+/* Whether the FPU is touched: the exit has to save it whole. */
+bool xlat_uses_fpu(const struct insn *in);
+
 /* Compute the linear address of the memory operand into r8d (segment base
  * added). False when the segment is not usable in this mode. */
 bool xlat_address(struct xlat *x, const struct xlat_insn *xi);

@@ -486,3 +486,13 @@ void interp_destroy(struct interp *interp)
     free(interp->decoded);
     free(interp);
 }
+
+uint8_t *interp_peek_page(const struct interp *interp, gva_t gva, bool user,
+                          bool *writable)
+{
+    const struct tlb_entry *entry = tlb_peek(interp, gva, ACCESS_READ, user);
+    const struct tlb_entry *write = tlb_peek(interp, gva, ACCESS_WRITE, user);
+
+    *writable = write && write->hva && write->writable && *write->flags == 0;
+    return entry ? entry->hva : NULL;
+}

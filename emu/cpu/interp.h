@@ -83,6 +83,13 @@ enum vcpu_exit interp_step(struct interp *interp);
 void interp_flush_page(struct interp *interp, gva_t gva);
 void interp_flush_tlb(struct interp *interp);
 
+/* The host address of the page at gva, if a data read at this privilege is
+ * known to reach RAM or ROM without a fault or side effect; NULL if not known.
+ * *writable: a store likewise, to RAM that nobody wants to hear of. Valid until
+ * the TLB is flushed, *writable also until the frame gets a FRAME_ flag. */
+uint8_t *interp_peek_page(const struct interp *interp, gva_t gva, bool user,
+                          bool *writable);
+
 /* Opcode names and counts of what interp_step() was asked for, most frequent
  * first, for --stats: calls fn for each mnemonic with a count above zero. */
 void interp_for_each_count(const struct interp *interp,

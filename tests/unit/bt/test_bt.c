@@ -75,19 +75,15 @@ static void flushed_page(void *opaque, gva_t gva)
     struct machine *m = opaque;
 
     if (m->bt)
-        mmu_invlpg(m->bt->mmu, gva);
+        bt_tlb_flushed_page(m->bt, gva);
 }
 
 static void flushed(void *opaque, bool globals_too)
 {
     struct machine *m = opaque;
 
-    if (!m->bt)
-        return;
-    if (globals_too)
-        mmu_flush(m->bt->mmu);
-    else
-        mmu_load_cr3(m->bt->mmu);
+    if (m->bt)
+        bt_tlb_flushed(m->bt, globals_too);
 }
 
 static void flat_state(struct vcpu *v)

@@ -121,7 +121,10 @@ struct model *model_create(void)
     uint32_t *words = (uint32_t *)(void *)gmem_base(model->gmem);
     for (uint32_t i = 0; i < MODEL_RAM / 4; i++)
         words[i] = i * 2654435761u;
-    struct mmu_host host = {model, code_unmapped, user_switched, code_written};
+    struct mmu_host host = {.opaque = model,
+                            .code_unmapped = code_unmapped,
+                            .user_switched = user_switched,
+                            .code_written = code_written};
     ck_assert_int_eq(mmu_create(&model->mmu, model->gmem, &model->vcpu, &host),
                      0);
     struct sigaction action = {.sa_sigaction = on_segv, .sa_flags = SA_SIGINFO};
