@@ -132,7 +132,7 @@ bool xlat_is_copied(const struct xlat *x, const struct xlat_insn *xi)
     uint32_t need = copy_needs[xi->in.op];
 
     return need != NOT_COPIED && (x->mode & need) == need &&
-           !names_system_register(&xi->in) && !stores_to_code_segment(&xi->in);
+           !names_system_register(&xi->in);
 }
 
 bool xlat_op_x87(struct xlat *x, const struct xlat_insn *xi)
