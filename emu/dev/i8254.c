@@ -113,8 +113,8 @@ static bool output(struct channel *c, int64_t now)
 /* What the counting element holds, in binary or as four decimal digits. */
 static uint16_t counter(struct channel *c, int64_t now)
 {
+    int64_t e = c->started ? elapsed(c, now) : 0; /* may change the count */
     int64_t wrap = c->bcd ? 10000 : 65536, n = c->count, value;
-    int64_t e = c->started ? elapsed(c, now) : 0;
     if (e < 0)
         e = 0;
     if (c->mode == 3)
@@ -221,7 +221,9 @@ static void set_count(struct channel *c, int64_t now, uint32_t value)
     if (triggered(c))
         return; /* used by the next gate edge */
     if (periodic(c) && c->started && c->gate) {
-        elapsed(c, now);
+        int64_t e = elapsed(c, now);
+        if (e > 0) /* to the start of the running period */
+            c->start += e / c->count * c->count;
         c->next_count = value;
         return;
     }
@@ -263,7 +265,7 @@ static void latch_status(struct channel *c, int64_t now)
         !c->started || c->next_count != 0 || (c->held < 0 && now < c->start);
     c->status =
         (uint8_t)((output(c, now) ? 0x80 : 0) | (null_count ? 0x40 : 0) |
-                  c->rw << 4 | c->mode << 1 | c->bcd);
+                  (unsigned)c->rw << 4 | (unsigned)c->mode << 1 | c->bcd);
     c->status_latched = true;
 }
 
