@@ -281,14 +281,23 @@ static uint32_t elcr_read(void *dev, uint64_t offset, unsigned size)
     return pair->chip[offset & 1].elcr;
 }
 
+static void set_elcr(struct i8259 *pair, unsigned i, unsigned value)
+{
+    pair->chip[i].elcr = (uint8_t)(value & (i ? ELCR_SLAVE : ELCR_MASTER));
+    update(&pair->chip[i]);
+}
+
 static void elcr_write(void *dev, uint64_t offset, unsigned size,
                        uint32_t value)
 {
-    struct i8259 *pair = dev;
-    struct chip *chip = &pair->chip[offset & 1];
     (void)size;
-    chip->elcr = (uint8_t)(value & (offset & 1 ? ELCR_SLAVE : ELCR_MASTER));
-    update(chip);
+    set_elcr(dev, offset & 1, value);
+}
+
+void i8259_set_elcr(struct i8259 *pair, uint16_t mask)
+{
+    set_elcr(pair, 1, mask >> 8);
+    set_elcr(pair, 0, mask & 0xff);
 }
 
 /* Inputs and output wires stay: their levels belong to the devices. */

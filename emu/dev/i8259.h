@@ -20,6 +20,10 @@ MUST_CHECK int i8259_create(struct i8259 **out, struct bus *bus,
 void i8259_destroy(struct i8259 *pair);
 void i8259_reset(struct i8259 *pair);
 
+/* Make the inputs of mask level-triggered and the others edge-triggered, as far
+ * as the ELCR can: what firmware does for PCI and ACPI. */
+void i8259_set_elcr(struct i8259 *pair, uint16_t mask);
+
 /* A device drives input pin (0-15); fits struct irq_line's set. */
 void i8259_set_input(void *pair, unsigned pin, bool level);
 
