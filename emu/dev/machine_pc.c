@@ -188,20 +188,11 @@ void machine_pc_destroy(struct machine_pc *pc)
     free(pc);
 }
 
-/* The interrupts of ACPI and PCI are shared, and so level-triggered. Nobody runs
- * firmware here that would say so. */
-static uint16_t level_triggered(void)
-{
-    unsigned mask = BIT(ACPI_SCI_IRQ);
-    for (unsigned pin = 0; pin < 4; pin++)
-        mask |= BIT(pci_irq(1, pin));
-    return (uint16_t)mask;
-}
-
 void machine_pc_reset(struct machine_pc *pc)
 {
     i8259_reset(pc->pic);
-    i8259_set_elcr(pc->pic, level_triggered());
+    /* As firmware leaves it; no device uses PCI's interrupts yet. */
+    i8259_set_elcr(pc->pic, BIT(ACPI_SCI_IRQ));
     i8254_reset(pc->pit);
     mc146818_reset(pc->rtc);
     pc_ports_reset(pc->ports);
