@@ -177,8 +177,9 @@ static uint64_t *stack_top(const greg_t *g)
 
 /* Leave if the guest is between two instructions; otherwise single-step the
  * host until it is. TF must not leak into the image that a PUSHFQ stores, nor
- * be lost by a POPFQ. */
-static void leave_at_boundary(struct bt_vcpu *bt, greg_t *g)
+ * be lost by a POPFQ. retired: a step has just ended where it began, at an
+ * iteration of REP or a jump to itself; a shadow of STI is over then. */
+static void leave_at_boundary(struct bt_vcpu *bt, greg_t *g, bool retired)
 {
     uint64_t rip = (uint64_t)g[REG_RIP];
     struct ccf *ccf = tc_find_host(bt->tc, rip);
@@ -186,7 +187,7 @@ static void leave_at_boundary(struct bt_vcpu *bt, greg_t *g)
     const struct ccf_point *point =
         ccf ? ccf_find_point(ccf, rip, &exact) : NULL;
 
-    if (point && exact && !(point->flags & POINT_NO_DELIVERY)) {
+    if (point && exact && (retired || !(point->flags & POINT_NO_DELIVERY))) {
         stat_inc(bt->stats, STAT_KICKS);
         save_state(bt, g, ccf, point);
         redirect(bt, g, &bt_exit_kick);
@@ -205,9 +206,10 @@ static bool in_restartable(uint64_t rip)
            rip < (uint64_t)(uintptr_t)world_enter_end;
 }
 
-static void kick_context(struct bt_vcpu *bt, greg_t *g)
+static void kick_context(struct bt_vcpu *bt, greg_t *g, bool stepped)
 {
     uint64_t rip = (uint64_t)g[REG_RIP];
+    bool retired = stepped && rip == bt->step_from;
 
     /* A second kick may come before the step was made. */
     if (bt->stepping && rip != bt->step_from &&
@@ -216,7 +218,7 @@ static void kick_context(struct bt_vcpu *bt, greg_t *g)
     bt->stepping = false;
     g[REG_EFL] &= ~(greg_t)EFL_TF;
     if (in_generated_code(bt, rip)) {
-        leave_at_boundary(bt, g);
+        leave_at_boundary(bt, g, retired);
     } else if (in_restartable(rip)) {
         g[REG_RDI] = (greg_t)(uintptr_t)bt;
         g[REG_RIP] = (greg_t)(uintptr_t)world_cancel;
@@ -225,7 +227,7 @@ static void kick_context(struct bt_vcpu *bt, greg_t *g)
 
 void bt_kicked(struct bt_vcpu *bt, void *context)
 {
-    kick_context(bt, ((ucontext_t *)context)->uc_mcontext.gregs);
+    kick_context(bt, ((ucontext_t *)context)->uc_mcontext.gregs, false);
 }
 
 static void on_trap(int sig, siginfo_t *info, void *context)
@@ -234,7 +236,7 @@ static void on_trap(int sig, siginfo_t *info, void *context)
 
     if (!bound || !bound->stepping)
         die(sig, info, g);
-    kick_context(bound, g);
+    kick_context(bound, g, true);
 }
 
 /* ---- Set-up ---- */
