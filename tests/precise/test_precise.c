@@ -21,7 +21,7 @@
 
 /* Programs of each kind of test; POPF_PRECISE_PROGRAMS overrides. */
 #if defined(__SANITIZE_ADDRESS__)
-#    define PROGRAMS 12u
+#    define PROGRAMS 60u
 #else
 #    define PROGRAMS 250u
 #endif
