@@ -128,8 +128,10 @@ static void leaf_basic(const struct interp *interp, uint32_t leaf,
         break;
     case 4: leaf_caches(subleaf, out); break;
     case 7:
-        if (subleaf == 0)
+        if (subleaf == 0) {
+            out[EBX] = BIT(1);  /* IA32_TSC_ADJUST */
             out[EDX] = BIT(29); /* IA32_ARCH_CAPABILITIES */
+        }
         break;
     default: break;
     }

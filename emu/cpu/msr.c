@@ -92,6 +92,26 @@ static bool write_tsc(struct interp *interp, const struct msr *msr,
     return true;
 }
 
+/* The TSC and this register move together (SDM 3B 17.17.3 "Time-Stamp Counter
+ * Adjustment"), and both start at 0: it is the offset. A guest that finds it
+ * trusts its TSC without a watchdog. */
+static uint64_t read_tsc_adjust(const struct interp *interp,
+                                const struct msr *msr, uint32_t index)
+{
+    (void)msr;
+    (void)index;
+    return interp->vcpu->tsc_offset;
+}
+
+static bool write_tsc_adjust(struct interp *interp, const struct msr *msr,
+                             uint32_t index, uint64_t value)
+{
+    (void)msr;
+    (void)index;
+    interp->vcpu->tsc_offset = value;
+    return true;
+}
+
 static uint64_t read_apic_base(const struct interp *interp,
                                const struct msr *msr, uint32_t index)
 {
@@ -284,6 +304,7 @@ static const struct msr msrs[] = {
     {0x017, 0x017, read_constant, NULL, 0},               /* PLATFORM_ID */
     {0x01b, 0x01b, read_apic_base, write_apic_base, 0},
     {0x03a, 0x03a, read_constant, NULL, FEATURE_CONTROL},
+    {0x03b, 0x03b, read_tsc_adjust, write_tsc_adjust, 0},
     {0x08b, 0x08b, read_constant, write_ignored, MICROCODE_REVISION},
     {0x0fe, 0x0fe, read_constant, NULL, MTRR_CAP},
     {0x10a, 0x10a, read_constant, NULL, ARCH_CAPABILITIES},

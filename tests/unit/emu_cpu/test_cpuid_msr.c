@@ -264,6 +264,15 @@ START_TEST(writing_the_tsc_moves_the_offset)
 }
 END_TEST
 
+START_TEST(tsc_adjust_moves_with_the_tsc)
+{
+    ck_done(wrmsr(0x10, 0x1000));
+    ck_assert_uint_eq(msr_value(0x3b), 0x1000);
+    ck_done(wrmsr(0x3b, 0x700));
+    ck_assert_uint_eq(msr_value(0x10), 0x700);
+}
+END_TEST
+
 START_TEST(nxe_drops_every_translation)
 {
     ck_done(wrmsr(0xc0000080, EFER_NXE));
@@ -299,6 +308,7 @@ static Suite *suite(void)
     tcase_add_test(tc, arch_capabilities_deny_every_known_problem);
     tcase_add_test(tc, fixed_mtrrs_do_not_overlap);
     tcase_add_test(tc, writing_the_tsc_moves_the_offset);
+    tcase_add_test(tc, tsc_adjust_moves_with_the_tsc);
     tcase_add_test(tc, nxe_drops_every_translation);
     suite_add_tcase(s, tc);
     return s;
