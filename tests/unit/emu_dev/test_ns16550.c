@@ -136,7 +136,7 @@ START_TEST(the_fifo_holds_sixteen_bytes_in_order)
     receive("0123456789abcdef");
     ck_assert_uint_eq(ns16550_room(uart), 0);
     for (unsigned i = 0; i < 16; i++)
-        ck_assert_uint_eq(in(RBR), (uint8_t)"0123456789abcdef"[i]);
+        ck_assert_uint_eq(in(RBR), (uint8_t) "0123456789abcdef"[i]);
     ck_assert_uint_eq(in(LSR)&0x01, 0x00);
 }
 END_TEST
