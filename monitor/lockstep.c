@@ -304,6 +304,12 @@ static void reference_stored(void *engine, gpa_t gpa, unsigned len)
     lockstep_stored(engine, gpa, len);
 }
 
+static void reference_flushed(void *engine, bool globals_too)
+{
+    (void)globals_too;
+    lockstep_root(engine);
+}
+
 static void nothing_to_destroy(void *engine)
 {
     (void)engine;
@@ -315,6 +321,7 @@ static const struct engine_ops reference_engine = {
     .name = "lockstep reference",
     .destroy = nothing_to_destroy,
     .ram_stored = reference_stored,
+    .tlb_flushed = reference_flushed,
 };
 
 static void stream_write(void *opaque, const uint8_t *data, size_t len)

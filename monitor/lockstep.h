@@ -34,6 +34,7 @@ struct lockstep_counts {
     uint64_t insns[LOCKSTEP_MODE_COUNT]; /* retired and compared */
     uint64_t compares[LOCKSTEP_MODE_COUNT];
     uint64_t pages;           /* compared because they were stored to */
+    uint64_t marks;           /* A and D bits that only one had set */
     uint64_t full;            /* comparisons of all of RAM */
     uint64_t exceptions[256]; /* delivered, by vector */
     uint64_t interrupts[256]; /* external ones, by vector */

@@ -13,6 +13,12 @@
  * Not compared are what an engine keeps for itself (bt, kick, ccf_retired,
  * seg_base, which copies seg) and exc, which is dead after its delivery.
  *
+ * A and D bits of page tables: an engine sets them when it walks the tables, and
+ * how long it remembers a walk is its own affair (SDM 3A 4.10.2.2 "Caching
+ * Translations in TLBs", 4.8 "Accessed and Dirty Flags"): a guest that clears
+ * them has to invalidate before it relies on them. Where entries of a table in
+ * use differ in nothing else, both get the bits that either has.
+ *
  * RAM: each frame of the reference is flagged, so that the first store to it is
  * announced; its flag is cleared then, and set again by the comparison. Stores
  * that only the translator did are found by comparing all of RAM.
@@ -97,18 +103,116 @@ static bool are_streams_equal(const struct lockstep *ls)
     return true;
 }
 
-static bool are_pages_equal(const struct lockstep *ls)
-{
-    const uint8_t *a = gmem_base(ls->bt.vm->gmem);
-    const uint8_t *b = gmem_base(ls->ref.vm->gmem);
+/* ---- Page tables ---- */
 
+#define ENTRY_P    BIT(0)
+#define ENTRY_PS   BIT(7)
+#define ENTRY_MARK (BIT(5) | BIT(6)) /* A, D */
+
+/* The table's bytes in the reference's RAM; NULL when it is elsewhere. */
+static const uint8_t *table_at(const struct lockstep *ls, gfn_t gfn)
+{
+    uint8_t *hva = NULL;
+
+    gmem_lookup(ls->ref.vm->gmem, gfn, &hva, NULL);
+    return hva;
+}
+
+/* Is the frame the directory pd or a page table that it names? */
+static bool is_in_directory(const struct lockstep *ls, gfn_t pd, size_t width,
+                            gfn_t gfn)
+{
+    const uint8_t *table = table_at(ls, pd);
+
+    if (pd == gfn)
+        return true;
+    for (size_t at = 0; table != NULL && at < PAGE_SIZE; at += width) {
+        uint64_t entry = 0;
+
+        memcpy(&entry, table + at, width);
+        if ((entry & (ENTRY_P | ENTRY_PS)) == ENTRY_P &&
+            (entry << 12 >> 24) == gfn)
+            return true;
+    }
+    return false;
+}
+
+static bool is_table_of(const struct lockstep *ls, uint32_t cr3, gfn_t gfn)
+{
+    const uint8_t *pdpt = table_at(ls, cr3 >> PAGE_SHIFT);
+
+    if (!(ls->ref.vm->vcpu.cr4 & CR4_PAE))
+        return is_in_directory(ls, cr3 >> PAGE_SHIFT, 4, gfn);
+    for (size_t i = 0; pdpt != NULL && i < 4; i++) {
+        uint64_t entry;
+
+        memcpy(&entry, pdpt + (cr3 & 0xfe0) + i * 8, sizeof(entry));
+        if ((entry & ENTRY_P) && is_in_directory(ls, entry << 12 >> 24, 8, gfn))
+            return true;
+    }
+    return false;
+}
+
+static bool is_table(const struct lockstep *ls, gfn_t gfn)
+{
+    if (is_table_of(ls, ls->ref.vm->vcpu.cr3, gfn))
+        return true;
+    for (uint32_t i = 0; i < ls->root_count; i++)
+        if (is_table_of(ls, ls->roots[i], gfn))
+            return true;
+    return false;
+}
+
+/* Make two pages equal that differ in A and D bits only. */
+static bool reconcile(struct lockstep *ls, gfn_t gfn, uint8_t *a, uint8_t *b)
+{
+    for (size_t at = 0; at < PAGE_SIZE; at += 4) {
+        uint32_t x, y;
+
+        memcpy(&x, a + at, 4);
+        memcpy(&y, b + at, 4);
+        if (x != y && (!(x & ENTRY_P) || ((x ^ y) & ~ENTRY_MARK)))
+            return false;
+    }
+    if (!is_table(ls, gfn))
+        return false;
+    for (size_t at = 0; at < PAGE_SIZE; at += 4) {
+        uint32_t x, y;
+
+        memcpy(&x, a + at, 4);
+        memcpy(&y, b + at, 4);
+        ls->counts.marks += x != y;
+        x |= y;
+        memcpy(a + at, &x, 4);
+        memcpy(b + at, &x, 4);
+    }
+    return true;
+}
+
+static bool is_page_equal(struct lockstep *ls, gfn_t gfn, uint64_t offset)
+{
+    uint8_t *a = gmem_base(ls->bt.vm->gmem) + offset;
+    uint8_t *b = gmem_base(ls->ref.vm->gmem) + offset;
+
+    return memcmp(a, b, PAGE_SIZE) == 0 || reconcile(ls, gfn, a, b);
+}
+
+void lockstep_root(struct lockstep *ls)
+{
+    if (ls->root_count == ARRAY_COUNT(ls->roots))
+        ls->root_count = 1;
+    ls->roots[ls->root_count++] = ls->ref.vm->vcpu.cr3;
+}
+
+static bool are_pages_equal(struct lockstep *ls)
+{
     for (uint32_t i = 0; i < ls->stored_count; i++) {
         uint64_t offset;
         uint8_t *hva;
 
         if (gmem_lookup(ls->ref.vm->gmem, ls->stored[i], &hva, &offset) !=
                 GMEM_NONE &&
-            memcmp(a + offset, b + offset, PAGE_SIZE) != 0)
+            !is_page_equal(ls, ls->stored[i], offset))
             return false;
     }
     return true;
@@ -121,6 +225,8 @@ static void forget_stored(struct lockstep *ls)
     for (uint32_t i = 0; i < ls->stored_count; i++)
         flags[ls->stored[i]] = FRAME_DIRTY;
     ls->counts.pages += ls->stored_count;
+    ls->roots[0] = ls->ref.vm->vcpu.cr3;
+    ls->root_count = 1;
     ls->stored_count = 0;
 }
 
@@ -163,7 +269,7 @@ bool lockstep_compare_ram(struct lockstep *ls)
         if (at >= len)
             break;
         at &= ~(uint64_t)PAGE_MASK;
-        if (memcmp(gmem_base(a) + at, gmem_base(b) + at, PAGE_SIZE) != 0)
+        if (!is_page_equal(ls, at >> PAGE_SHIFT, at))
             return false;
         at += PAGE_SIZE;
     }

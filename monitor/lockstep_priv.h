@@ -43,6 +43,9 @@ struct lockstep {
     /* Frames the reference stored to since the last comparison. */
     gfn_t *stored;
     uint32_t stored_count;
+    /* Roots of page tables since then; beyond their number the oldest go. */
+    uint32_t roots[64];
+    uint32_t root_count;
     uint64_t next_full; /* retired count of the next comparison of all RAM */
 
     struct lockstep_step history[LOCKSTEP_HISTORY];
@@ -59,6 +62,9 @@ bool lockstep_compare_ram(struct lockstep *ls);
 /* Announce the reference's next store to every frame. */
 int lockstep_track_stores(struct lockstep *ls);
 void lockstep_stored(struct lockstep *ls, gpa_t gpa, unsigned len);
+
+/* The reference loaded CR3. */
+void lockstep_root(struct lockstep *ls);
 
 /* Print how the machines differ and how they came there. */
 void lockstep_report(struct lockstep *ls);
