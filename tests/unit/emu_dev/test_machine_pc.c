@@ -1,25 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "emu/dev/machine_pc.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
-static struct stats stats;
-static struct bus *bus;
-static struct clock *guest_clock;
+#include "fixture.h"
+
 static struct machine_pc *pc;
-static uint64_t now_ns;
-static bool intr;
+static bool intr, a20;
 static unsigned resets, power_offs;
 static int exit_status;
 static uint8_t sent;
-
-static uint64_t now(void *opaque)
-{
-    (void)opaque;
-    return now_ns;
-}
 
 static void on_intr(void *opaque, bool level)
 {
@@ -30,7 +20,7 @@ static void on_intr(void *opaque, bool level)
 static void on_a20(void *opaque, bool open)
 {
     (void)opaque;
-    (void)open;
+    a20 = open;
 }
 
 static void on_power_off(void *opaque)
@@ -58,16 +48,6 @@ static void on_byte(void *opaque, const uint8_t *data, size_t len)
     sent = data[0];
 }
 
-static void out(uint16_t port, uint32_t value)
-{
-    bus_port_out(bus, port, 1, value);
-}
-
-static uint32_t in(uint16_t port)
-{
-    return bus_port_in(bus, port, 1);
-}
-
 static void setup(void)
 {
     struct machine_host host = {.set_intr = on_intr,
@@ -79,11 +59,11 @@ static void setup(void)
                                 .debugcon = {.write = on_byte},
                                 .debug_exit_port = 0x501,
                                 .ram_len = 64 * MIB};
-    now_ns = 1;
-    intr = false;
+    fixture_setup();
+    intr = a20 = false;
+    exit_status = -1;
+    sent = 0;
     resets = power_offs = 0;
-    ck_assert_int_eq(bus_create(&bus, &stats), 0);
-    ck_assert_int_eq(clock_create(&guest_clock, now, NULL), 0);
     ck_assert_int_eq(machine_pc_create(&pc, bus, guest_clock, &host), 0);
     machine_pc_reset(pc);
 }
@@ -91,8 +71,7 @@ static void setup(void)
 static void teardown(void)
 {
     machine_pc_destroy(pc);
-    clock_destroy(guest_clock);
-    bus_destroy(bus);
+    fixture_teardown();
 }
 
 /* 8259A datasheet, ICW1-ICW4: edge-triggered, cascaded, 8086 mode. */
@@ -164,67 +143,185 @@ START_TEST(enabling_the_transmit_interrupt_raises_it)
 }
 END_TEST
 
-START_TEST(the_board_can_be_left_by_its_ports)
+START_TEST(isa_debug_exit_leaves_with_an_odd_status)
 {
-    bus_port_out(bus, 0x501, 4, 3);
+    ck_assert_uint_eq(in(0x501), 0);
+    out(0x501, 3);
     ck_assert_int_eq(exit_status, 7);
-    out(0xcf9, 2);
-    out(0xcf9, 6);
+    bus_port_out(bus, 0x501, 4, 0x10);
+    ck_assert_int_eq(exit_status, 0x21);
+}
+END_TEST
+
+START_TEST(the_debug_console_prints_and_tells_that_it_is_there)
+{
+    ck_assert_uint_eq(in(0xe9), 0xe9);
+    out(0xe9, 'x');
+    ck_assert_uint_eq(sent, 'x');
+}
+END_TEST
+
+START_TEST(what_was_not_asked_for_is_not_there)
+{
+    struct machine_host host = {.set_intr = on_intr,
+                                .set_a20 = on_a20,
+                                .debug_exit_port = -1,
+                                .ram_len = 64 * MIB};
+    machine_pc_destroy(pc);
+    ck_assert_int_eq(machine_pc_create(&pc, bus, guest_clock, &host), 0);
+    ck_assert_uint_eq(in(0xe9), 0xff);
+    ck_assert_uint_eq(in(0x501), 0xff);
+    ck_assert_uint_eq(in(0x3fd), 0xff);
+    ck_assert_uint_eq(machine_pc_serial_room(pc, 0), 0);
+    machine_pc_serial_receive(pc, 0, &sent, 1);
+}
+END_TEST
+
+START_TEST(the_post_code_is_read_back)
+{
+    out(0x80, 0xa5);
+    ck_assert_uint_eq(in(0x80), 0xa5);
+}
+END_TEST
+
+START_TEST(a20_is_open_after_reset)
+{
+    ck_assert_int_eq(a20, true);
+    ck_assert_uint_eq(in(0x92), 0x02);
+}
+END_TEST
+
+START_TEST(port_92h_and_the_keyboard_controller_switch_one_gate)
+{
+    out(0x92, 0x00);
+    ck_assert_int_eq(a20, false);
+    out(0x64, 0xd0);
+    ck_assert_uint_eq(in(0x60) & 0x02, 0x00);
+    out(0x64, 0xd1);
+    out(0x60, 0xdf);
+    ck_assert_int_eq(a20, true);
+    ck_assert_uint_eq(in(0x92), 0x02);
+    machine_pc_reset(pc);
+    ck_assert_int_eq(a20, true);
+}
+END_TEST
+
+START_TEST(each_way_to_reset_works)
+{
+    out(0x92, 0x03);
     ck_assert_uint_eq(resets, 1);
+    out(0x64, 0xfe);
+    ck_assert_uint_eq(resets, 2);
+    out(0xcf9, 0x02);
+    out(0xcf9, 0x06);
+    ck_assert_uint_eq(resets, 3);
+    ck_assert_int_eq(a20, true);
+}
+END_TEST
+
+START_TEST(soft_off_powers_off)
+{
     bus_port_out(bus, 0x604, 2, 0x2000);
     ck_assert_uint_eq(power_offs, 1);
 }
 END_TEST
 
-START_TEST(the_pm_timer_counts_at_3579545_hz)
+START_TEST(port_61h_has_the_gate_the_output_and_the_refresh_toggle)
 {
-    now_ns = 1000000000;
-    ck_assert_uint_eq(bus_port_in(bus, 0x608, 4), 3579545);
+    out(0x61, 0xff);
+    ck_assert_uint_eq(in(0x61) & 0xcf, 0x0f);
+    unsigned toggle = in(0x61) & 0x10;
+    now_ns += 15085;
+    ck_assert_uint_ne(in(0x61) & 0x10, toggle);
 }
 END_TEST
 
-START_TEST(the_host_bridge_is_a_440fx)
+START_TEST(keyboard_and_mouse_are_interrupts_1_and_12)
 {
-    bus_port_out(bus, 0xcf8, 4, 0x80000000);
-    ck_assert_uint_eq(bus_port_in(bus, 0xcfc, 4), 0x12378086);
-    bus_port_out(bus, 0xcf8, 4, 0x80002000);
-    ck_assert_uint_eq(bus_port_in(bus, 0xcfc, 4), 0xffffffff);
+    init_pics();
+    out(0x60, 0xee);
+    ck_assert_uint_eq(machine_pc_ack(pc), 0x31);
+    out(0x20, 0x20);
+    in(0x60);
+    out(0x64, 0xd4);
+    out(0x60, 0xf4);
+    ck_assert_uint_eq(machine_pc_ack(pc), 0x3c);
 }
 END_TEST
 
-START_TEST(acpi_tables_sum_to_zero_and_need_a_megabyte)
+START_TEST(bytes_for_the_serial_port_interrupt)
 {
-    uint8_t *ram = calloc(1, MIB), sum = 0;
+    init_pics();
+    out(0x3fc, 0x08);
+    out(0x3f9, 0x01);
+    ck_assert_uint_eq(machine_pc_serial_room(pc, 0), 1);
+    machine_pc_serial_receive(pc, 0, (const uint8_t *)"x", 1);
+    ck_assert_uint_eq(machine_pc_ack(pc), 0x34);
+    ck_assert_uint_eq(in(0x3f8), 'x');
+}
+END_TEST
+
+START_TEST(only_acpi_s_interrupt_is_level_triggered_after_reset)
+{
+    ck_assert_uint_eq(in(0x4d0), 0x00);
+    ck_assert_uint_eq(in(0x4d1), 0x02);
+}
+END_TEST
+
+static bool bios_area_has(const uint8_t *ram, const char *name)
+{
+    for (unsigned at = 0xf0000; at < MIB - 4; at++)
+        if (!memcmp(ram + at, name, 4))
+            return true;
+    return false;
+}
+
+START_TEST(the_acpi_tables_name_the_serial_ports_of_the_board)
+{
+    uint8_t *ram = calloc(1, MIB);
     ck_assert_ptr_nonnull(ram);
     ck_assert_int_lt(machine_pc_write_acpi(pc, ram, MIB - 1), 0);
     ck_assert_int_eq(machine_pc_write_acpi(pc, ram, MIB), 0);
     ck_assert_mem_eq(ram + 0xf0000, "RSD PTR ", 8);
-    for (unsigned i = 0; i < 20; i++)
-        sum = (uint8_t)(sum + ram[0xf0000 + i]);
-    ck_assert_uint_eq(sum, 0);
+    ck_assert_int_eq(bios_area_has(ram, "COM1"), true);
+    ck_assert_int_eq(bios_area_has(ram, "COM2"), false);
     free(ram);
 }
 END_TEST
 
+/* A port that somebody owns most of the time, any other now and then. */
+static uint16_t random_port(uint32_t seed)
+{
+    static const uint16_t block[] = {0x000, 0x020, 0x040, 0x060, 0x070,
+                                     0x090, 0x0a0, 0x0b0, 0x0c0, 0x0d0,
+                                     0x3f8, 0x4d0, 0x600, 0xcf8, 0xafe0};
+    if ((seed >> 28) == 0)
+        return (uint16_t)(seed >> 8);
+    return (uint16_t)(block[(seed >> 16) % ARRAY_COUNT(block)] +
+                      (seed >> 8 & 15));
+}
+
 START_TEST(random_port_accesses_do_no_harm)
 {
-    static const unsigned size[3] = {1, 2, 4};
+    static const unsigned size[4] = {1, 2, 4, 1};
     uint32_t seed = 1;
     for (unsigned i = 0; i < 300000; i++) {
         seed = seed * 1664525 + 1013904223;
-        uint16_t port = (uint16_t)(seed >> 20);
-        if ((seed >> 12 & 7) == 0)
-            port = (uint16_t)(0x600 + (port & 15));
-        unsigned width = size[(seed >> 8) % 3];
-        now_ns += seed >> 6 & 0xfffff;
+        uint16_t port = random_port(seed);
+        unsigned width = size[seed >> 24 & 3];
         seed = seed * 1664525 + 1013904223;
-        if (seed & 0x8000)
-            bus_port_out(bus, port, width, seed >> 16 ^ seed << 16);
+        now_ns += seed >> 6 & 0xfffff;
+        if (seed & BIT(31))
+            bus_port_out(bus, port, width, seed >> 8 ^ seed << 16);
         else
             bus_port_in(bus, port, width);
         clock_run(guest_clock);
         if (intr)
             machine_pc_ack(pc);
+        if (i % 1000 == 0)
+            machine_pc_serial_receive(pc, 0, (const uint8_t *)"x", 1);
+        if (i % 50000 == 0)
+            machine_pc_reset(pc);
     }
 }
 END_TEST
@@ -237,16 +334,20 @@ int main(void)
     tcase_add_test(tcase, an_acknowledge_without_request_is_interrupt_seven);
     tcase_add_test(tcase, counter_2_in_mode_0_raises_its_output_after_n_ticks);
     tcase_add_test(tcase, enabling_the_transmit_interrupt_raises_it);
-    tcase_add_test(tcase, the_board_can_be_left_by_its_ports);
-    tcase_add_test(tcase, the_pm_timer_counts_at_3579545_hz);
-    tcase_add_test(tcase, the_host_bridge_is_a_440fx);
-    tcase_add_test(tcase, acpi_tables_sum_to_zero_and_need_a_megabyte);
+    tcase_add_test(tcase, isa_debug_exit_leaves_with_an_odd_status);
+    tcase_add_test(tcase, the_debug_console_prints_and_tells_that_it_is_there);
+    tcase_add_test(tcase, what_was_not_asked_for_is_not_there);
+    tcase_add_test(tcase, the_post_code_is_read_back);
+    tcase_add_test(tcase, a20_is_open_after_reset);
+    tcase_add_test(tcase, port_92h_and_the_keyboard_controller_switch_one_gate);
+    tcase_add_test(tcase, each_way_to_reset_works);
+    tcase_add_test(tcase, soft_off_powers_off);
+    tcase_add_test(tcase,
+                   port_61h_has_the_gate_the_output_and_the_refresh_toggle);
+    tcase_add_test(tcase, keyboard_and_mouse_are_interrupts_1_and_12);
+    tcase_add_test(tcase, bytes_for_the_serial_port_interrupt);
+    tcase_add_test(tcase, only_acpi_s_interrupt_is_level_triggered_after_reset);
+    tcase_add_test(tcase, the_acpi_tables_name_the_serial_ports_of_the_board);
     tcase_add_test(tcase, random_port_accesses_do_no_harm);
-    Suite *suite = suite_create("machine_pc");
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_case(tcase, "machine_pc");
 }
