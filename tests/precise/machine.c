@@ -64,7 +64,7 @@ static void flushed_page(void *opaque, gva_t gva)
     struct machine *m = opaque;
 
     if (m->bt)
-        mmu_invlpg(m->bt->mmu, gva);
+        bt_tlb_flushed_page(m->bt, gva);
 }
 
 static void flushed(void *opaque, bool globals_too)
@@ -72,9 +72,9 @@ static void flushed(void *opaque, bool globals_too)
     struct machine *m = opaque;
 
     if (m->bt && globals_too)
-        mmu_flush(m->bt->mmu);
+        bt_tlb_flushed(m->bt, true);
     else if (m->bt)
-        mmu_load_cr3(m->bt->mmu);
+        bt_tlb_flushed(m->bt, false);
 }
 
 /* ---- Memory image ---- */
@@ -252,7 +252,7 @@ static void flush_tables(struct machine *m)
     interp_flush_tlb(m->interp);
     if (m->bt) {
         mmu_ram_stored(m->bt->mmu, PTE_TABLE, PAGE_SIZE);
-        mmu_flush(m->bt->mmu);
+        bt_tlb_flushed(m->bt, true);
     }
 }
 
@@ -307,7 +307,7 @@ void machine_set_pte(struct machine *m, uint32_t page_at, uint32_t pte)
     put32(m, at, pte);
     if (m->bt) {
         mmu_ram_stored(m->bt->mmu, at, 4);
-        mmu_invlpg(m->bt->mmu, page_at);
+        bt_tlb_flushed_page(m->bt, page_at);
     }
     interp_flush_page(m->interp, page_at);
 }

@@ -124,7 +124,7 @@ static void arrive(ucontext_t *uc)
         bt->vcpu->kick = 1;
         bt_kicked(bt, uc);
     } else if (probe.event == FORGET) {
-        mmu_flush(bt->mmu);
+        bt_tlb_flushed(bt, true);
         apply_reset(bt, g);
     } else {
         change_tables(probe.m);
