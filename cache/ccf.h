@@ -52,6 +52,7 @@ struct ccf_exit {
     struct ccf *ccf;
     enum exit_kind kind;
     gip_t target;
+    bool memory;            /* STEP: the instruction has a memory operand */
     bool soft_miss;         /* STEP: r8d is a page that the soft TLB lacks */
     bool uses_fpu;          /* STEP: the instruction reads or writes the FPU */
     uint32_t rel_offset;    /* of the rel32 that chaining patches */

@@ -148,6 +148,10 @@ static void fold_retired(struct bt_vcpu *bt)
     stat_add(bt->stats, STAT_INSN_CCF, vcpu->ccf_retired);
     vcpu->retired += vcpu->ccf_retired;
     vcpu->ccf_retired = 0;
+    stat_add(bt->stats, STAT_USER_MEMOPS, vcpu->user_memops);
+    stat_add(bt->stats, STAT_USER_MEMOPS_SOFT, vcpu->user_memops_soft);
+    vcpu->user_memops = 0;
+    vcpu->user_memops_soft = 0;
 }
 
 /* A TU is over: find code for the next one. */
@@ -205,6 +209,8 @@ static struct next step(struct bt_vcpu *bt, const struct ccf_exit *exit)
     if (exit) {
         uncounted = exit->uncounted;
         soft_miss = exit->soft_miss;
+        if (exit->memory && (bt->mode & MODE_USER))
+            vcpu->user_memops_soft++;
     }
     vcpu->ccf_retired -= uncounted;
     fold_retired(bt); /* RDTSC and devices may read the count */
@@ -410,6 +416,8 @@ static int create_translator(struct bt_vcpu *bt, uint32_t features)
                    .irq_line = offsetof(struct vcpu, irq_line),
                    .seg_base = offsetof(struct vcpu, seg_base),
                    .retired = offsetof(struct vcpu, ccf_retired),
+                   .user_memops = offsetof(struct vcpu, user_memops),
+                   .user_memops_soft = offsetof(struct vcpu, user_memops_soft),
                    .soft_tlb = offsetof(struct vcpu, soft_tlb)},
         .has_bmi2 = __builtin_cpu_supports("bmi2"),
         .opaque = bt,

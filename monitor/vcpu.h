@@ -227,9 +227,11 @@ struct vcpu {
     uint8_t cpl;     /* 0..3 */
     volatile uint8_t kick;        /* leave the engine at the next boundary */
     uint32_t seg_base[SEG_COUNT]; /* copy of seg[].base for generated code */
-    struct bt_vcpu *bt;   /* the translator engine's own state, or NULL */
-    uint64_t ccf_retired; /* instructions counted by CCFs */
-    bool irq_line;        /* the interrupt controller's INTR output */
+    struct bt_vcpu *bt;        /* the translator engine's own state, or NULL */
+    uint64_t ccf_retired;      /* instructions counted by CCFs */
+    uint64_t user_memops;      /* memory operands of CPL 3 in CCFs, by block */
+    uint64_t user_memops_soft; /* those of sites on the soft path */
+    bool irq_line;             /* the interrupt controller's INTR output */
     uint8_t fpu[512] __attribute__((aligned(64))); /* FXSAVE image */
     struct soft_tlb soft_tlb[2];                   /* of CPL 0-2, of CPL 3 */
 

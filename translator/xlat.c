@@ -126,6 +126,7 @@ void xlat_step(struct xlat *x, const struct xlat_insn *xi)
     exit->uncounted = uncounted(x, xi);
     exit->resume_gip = xlat_next(x, xi);
     exit->uses_fpu = xlat_uses_fpu(&xi->in);
+    exit->memory = xlat_accesses_memory(&xi->in);
     if (xi->flow == FLOW_NEXT)
         exit->resume_offset = emit_offset(&x->e);
 }
@@ -228,20 +229,51 @@ void xlat_return_site(struct xlat *x, const struct xlat_insn *xi)
 }
 
 /*
- * mov r9, [r15 + retired]
+ * mov r9, [r15 + counter]
  * lea r9, [r9 + count]
- * mov [r15 + retired], r9
+ * mov [r15 + counter], r9
  */
+void xlat_add(struct xlat *x, int32_t counter, uint32_t count)
+{
+    emit_load64_rd(&x->e, HOST_R9, HOST_VCPU, counter);
+    emit_lea64_rd(&x->e, HOST_R9, HOST_R9, (int32_t)count);
+    emit_store64_rd(&x->e, HOST_VCPU, counter, HOST_R9);
+}
+
+bool xlat_accesses_memory(const struct insn *in)
+{
+    bool address_only = in->op == OP_LEA || in->op == OP_NOP;
+
+    for (unsigned i = 0; i < in->operand_count && !address_only; i++)
+        if (in->operand[i].kind == OPERAND_MEM)
+            return true;
+    return in->op == OP_PUSH || in->op == OP_POP || in->op == OP_CALL ||
+           in->op == OP_RET || in->op == OP_LEAVE;
+}
+
+/* Instructions with memory operands from a block head to the block's end. */
+static uint32_t block_memops(const struct xlat_insn *head)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < head->block_rest; i++)
+        count += xlat_accesses_memory(&head[i].in);
+    return count;
+}
+
+/* Block heads count their block in advance. */
 static void emit_count(struct xlat *x, const struct xlat_insn *xi)
 {
-    int32_t counter = x->config.layout.retired;
+    const struct xlat_layout *layout = &x->config.layout;
+    uint32_t memops;
 
     if (!(x->mode & MODE_COUNT) || !xi->block_head)
         return;
     add_point(x, gip_offset(x, xi), 0);
-    emit_load64_rd(&x->e, HOST_R9, HOST_VCPU, counter);
-    emit_lea64_rd(&x->e, HOST_R9, HOST_R9, xi->block_rest);
-    emit_store64_rd(&x->e, HOST_VCPU, counter, HOST_R9);
+    xlat_add(x, layout->retired, xi->block_rest);
+    memops = x->mode & MODE_USER ? block_memops(xi) : 0;
+    if (memops)
+        xlat_add(x, layout->user_memops, memops);
 }
 
 static xlat_fn *const handlers[OP_COUNT] = {
@@ -392,9 +424,14 @@ static struct ccf *make_ccf(struct xlat *x, uint32_t body)
     return ccf;
 }
 
+/* The largest TU fits a region of the smallest cache. */
+_Static_assert(XLAT_MAX_INSNS * XLAT_MAX_BYTES + XLAT_MAX_EXTRA + 64 <=
+                   (TC_MIN_LEN - TC_GLUE_LEN) / TC_REGIONS,
+               "a TU may be larger than a region");
+
 static void begin(struct xlat *x)
 {
-    size_t room = x->insn_count * XLAT_MAX_BYTES + 256;
+    size_t room = x->insn_count * XLAT_MAX_BYTES + XLAT_MAX_EXTRA;
     uint64_t rx = tc_reserve(x->config.tc, room);
     uint8_t *rw = mcode_rw(tc_mcode(x->config.tc), rx);
 

@@ -41,7 +41,9 @@ struct xlat_layout {
     int32_t if_flag;
     int32_t irq_line;
     int32_t seg_base;
-    int32_t retired;  /* 64-bit counter of instructions in CCFs */
+    int32_t retired;     /* 64-bit counter of instructions in CCFs */
+    int32_t user_memops; /* counters of memory operands */
+    int32_t user_memops_soft;
     int32_t soft_tlb; /* struct soft_tlb[2] */
 };
 

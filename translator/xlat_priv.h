@@ -10,8 +10,9 @@
 #include "translator/emit_x86.h"
 #include "translator/xlat.h"
 
-#define XLAT_MAX_INSNS 400
-#define XLAT_MAX_BYTES 96 /* host bytes of one guest instruction, stubs too */
+#define XLAT_MAX_INSNS 320
+#define XLAT_MAX_BYTES 192 /* host bytes of one guest instruction, stubs too */
+#define XLAT_MAX_EXTRA 256 /* entry check and slack */
 #define XLAT_NO_LABEL  UINT32_MAX
 #define XLAT_NO_INSN   UINT16_MAX
 
@@ -147,6 +148,12 @@ xlat_fn xlat_op_sse;
 
 /* Emit a memory operand's instruction through the window; false as above. */
 bool xlat_copy(struct xlat *x, const struct xlat_insn *xi);
+
+/* Add to a 64-bit counter of the vcpu; takes r9. */
+void xlat_add(struct xlat *x, int32_t counter, uint32_t count);
+
+/* Whether the instruction reads or writes memory, its stack included. */
+bool xlat_accesses_memory(const struct insn *in);
 
 /* The instruction with its memory operand looked up in the soft TLB, or left to
  * the interpreter on a miss. False when the form has no soft translation. */

@@ -99,6 +99,8 @@ bool xlat_soft(struct xlat *x, const struct xlat_insn *xi)
         has_bit_offset(in) || !xlat_is_copied(x, xi))
         return false;
     xlat_sync(x);
+    if (user && (x->mode & MODE_COUNT))
+        xlat_add(x, x->config.layout.user_memops_soft, 1);
     if (!xlat_address(x, xi))
         return false;
     size_at = emit_offset(e) + PROBE_SIZE;
