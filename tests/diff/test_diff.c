@@ -251,6 +251,7 @@ int main(int argc, char **argv)
     printf("seed %llu: %llu cases, %llu differ, %u instructions not covered\n",
            (unsigned long long)run.seed, (unsigned long long)run.count,
            (unsigned long long)run.failures, missing);
+    printf("checks: %llu\n", (unsigned long long)run.count);
     guest_destroy(run.guest);
     host_destroy(run.host);
     forms_destroy(run.forms);

@@ -24,7 +24,7 @@ def selftest(popf, accel, elf):
         plan = re.search(r"^1\.\.(\d+)$", text, re.M)
         passed = len(re.findall(r"^ok \d+ ", text, re.M))
         check(plan and int(plan.group(1)) == passed, "tests are missing")
-        print(f"{passed} checks")
+        print(f"checks: {passed}")
 
 
 def prompt(popf, accel, elf):

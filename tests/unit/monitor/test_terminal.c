@@ -29,9 +29,10 @@ static void start(bool signals)
     child = forkpty(&master, NULL, NULL, NULL);
     ck_assert_int_ge(child, 0);
     if (child == 0) {
-        /* Check's own handlers are not what popf starts with. */
+        /* Check's and ASan's handlers are not what popf starts with. */
         signal(SIGTERM, SIG_DFL);
         signal(SIGINT, SIG_DFL);
+        signal(SIGFPE, SIG_DFL);
         terminal_on_quit(at_quit, NULL);
         (void)!read(STDIN_FILENO, &(char){0}, 1); /* a line: cooked mode */
         terminal_set_raw(signals);
