@@ -425,7 +425,7 @@ static struct ccf *make_ccf(struct xlat *x, uint32_t body)
 }
 
 /* The largest TU fits a region of the smallest cache. */
-_Static_assert(XLAT_MAX_INSNS * XLAT_MAX_BYTES + XLAT_MAX_EXTRA + 64 <=
+_Static_assert(XLAT_MAX_INSNS *XLAT_MAX_BYTES + XLAT_MAX_EXTRA + 64 <=
                    (TC_MIN_LEN - TC_GLUE_LEN) / TC_REGIONS,
                "a TU may be larger than a region");
 
