@@ -79,14 +79,6 @@ static uint32_t current_mode(const struct bt_vcpu *bt)
 
 /* ---- Entering ---- */
 
-void bt_set_gs_base(struct bt_vcpu *bt, uint64_t base)
-{
-    if (bt->gs_base == base)
-        return;
-    __asm__ volatile("wrgsbase %0" : : "r"(base));
-    bt->gs_base = base;
-}
-
 /* Point the world switch at the space the vcpu is in. */
 static void select_space(struct bt_vcpu *bt, enum bt_space space)
 {
@@ -300,8 +292,14 @@ static struct next handle(struct bt_vcpu *bt, const struct ccf_exit *exit)
 
 enum vcpu_exit bt_run(struct bt_vcpu *bt)
 {
-    struct next next = dispatch(bt);
+    struct next next;
+    int err = bt_signal_activate(bt);
 
+    if (err) {
+        vcpu_stop(bt->vcpu, STOP_HOST, "no signal stack: error %d", -err);
+        return VCPU_EXIT_STOP;
+    }
+    next = dispatch(bt);
     while (!next.leave) {
         const struct ccf_exit *exit = enter(bt, next.pc);
 
@@ -381,6 +379,13 @@ void bt_tlb_flushed(struct bt_vcpu *bt, bool globals_too)
         mmu_flush(bt->mmu);
     else
         mmu_load_cr3(bt->mmu);
+}
+
+const char *bt_verify(struct bt_vcpu *bt)
+{
+    const char *broken = tc_verify(bt->tc);
+
+    return broken ? broken : spt_verify(bt->mmu);
 }
 
 void bt_flush(struct bt_vcpu *bt)

@@ -38,6 +38,7 @@ struct bt_config {
 #define BT_TABLE_COUNT 65536u
 #define BT_FETCH_COUNT 256u
 #define BT_SOFT_COUNT  8192u
+#define BT_GS_UNKNOWN  UINT64_MAX
 #define BT_STACK_LEN   (64u * KIB)
 
 enum bt_space { BT_KERNEL, BT_USER, BT_SPACE_COUNT };
@@ -109,6 +110,7 @@ struct bt_vcpu {
     uint64_t entered;    /* host address the last CCF was entered at */
     struct ccf *trapped; /* of the last exit by a signal handler */
     void *handler_stack;
+    size_t handler_stack_len;
 };
 
 /* 0 or -errno with *out untouched. The calling thread is the vcpu's. */
@@ -128,6 +130,10 @@ enum vcpu_exit bt_run_tu(struct bt_vcpu *bt);
  * that drops global translations too. */
 void bt_tlb_flushed_page(struct bt_vcpu *bt, gva_t gva);
 void bt_tlb_flushed(struct bt_vcpu *bt, bool globals_too);
+
+/* NULL when the cache's and the shadow MMU's invariants hold, else a static
+ * string that names the broken one. Slow. */
+const char *bt_verify(struct bt_vcpu *bt);
 
 /* Forget everything derived from guest state. */
 void bt_flush(struct bt_vcpu *bt);
@@ -197,9 +203,12 @@ void bt_soft_fill(struct bt_vcpu *bt, gva_t gva);
 MUST_CHECK int bt_signal_install(void);
 MUST_CHECK int bt_signal_bind(struct bt_vcpu *bt);
 void bt_signal_unbind(struct bt_vcpu *bt);
+/* Make the calling thread bt's, before it enters CCFs: another VM may have run
+ * on it. 0 or -errno. */
+MUST_CHECK int bt_signal_activate(struct bt_vcpu *bt);
 void bt_kicked(struct bt_vcpu *bt, void *ucontext);
 
-/* Leave the current window's GS base in place. */
+/* Point the host's GS base at a window (bt_gs.c). */
 void bt_set_gs_base(struct bt_vcpu *bt, uint64_t base);
 
 #endif /* MONITOR_BT_H */

@@ -255,22 +255,33 @@ int bt_signal_install(void)
     return sigaction(SIGTRAP, &action, NULL) < 0 ? -errno : 0;
 }
 
+/* The thread's signal stack and its handlers serve one bt_vcpu at a time. */
+int bt_signal_activate(struct bt_vcpu *bt)
+{
+    stack_t stack = {.ss_sp = bt->handler_stack,
+                     .ss_size = bt->handler_stack_len};
+
+    if (bound == bt)
+        return 0;
+    if (sigaltstack(&stack, NULL) < 0)
+        return -errno;
+    bound = bt;
+    bt->gs_base = BT_GS_UNKNOWN;
+    return 0;
+}
+
 int bt_signal_bind(struct bt_vcpu *bt)
 {
     size_t len = HANDLER_STACK_LEN + getauxval(AT_MINSIGSTKSZ);
-    stack_t stack = {.ss_size = len};
     int err = bt_signal_install();
 
     if (err)
         return err;
-    stack.ss_sp = malloc(len);
-    if (!stack.ss_sp)
+    bt->handler_stack = malloc(len);
+    if (!bt->handler_stack)
         return -ENOMEM;
-    bt->handler_stack = stack.ss_sp;
-    if (sigaltstack(&stack, NULL) < 0)
-        return -errno;
-    bound = bt;
-    return 0;
+    bt->handler_stack_len = len;
+    return bt_signal_activate(bt);
 }
 
 void bt_signal_unbind(struct bt_vcpu *bt)

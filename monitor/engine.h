@@ -36,6 +36,10 @@ struct engine_ops {
     void (*tlb_flushed_page)(void *engine, gva_t gva);
     void (*tlb_flushed)(void *engine, bool globals_too);
 
+    /* NULL when the engine's invariants hold, else a static string that names
+     * the broken one. Slow. */
+    const char *(*verify)(void *engine);
+
     /* The kick signal arrived; vcpu->kick is set already. Runs in the signal
      * handler; ucontext is the interrupted context. */
     void (*kicked)(void *engine, void *ucontext);

@@ -61,6 +61,11 @@ static void engine_bt_tlb_flushed(void *engine, bool globals_too)
     bt_tlb_flushed(engine, globals_too);
 }
 
+static const char *engine_bt_verify(void *engine)
+{
+    return bt_verify(engine);
+}
+
 static void engine_bt_kicked(void *engine, void *ucontext)
 {
     bt_kicked(engine, ucontext);
@@ -76,5 +81,6 @@ const struct engine_ops engine_bt = {
     .ram_stored = engine_bt_ram_stored,
     .tlb_flushed_page = engine_bt_tlb_flushed_page,
     .tlb_flushed = engine_bt_tlb_flushed,
+    .verify = engine_bt_verify,
     .kicked = engine_bt_kicked,
 };

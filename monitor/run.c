@@ -53,6 +53,23 @@ static void check_quit_signal(struct vm *vm)
                   vm->quit_signal);
 }
 
+/* --verify: look at the engine's invariants as the guest runs, for at most a
+ * tenth of the time. */
+static void verify_engine(struct vm *vm, uint64_t now)
+{
+    const char *broken;
+    uint64_t end;
+
+    if (!vm->config.verify || vm->engine->verify == NULL ||
+        now < vm->next_verify)
+        return;
+    broken = vm->engine->verify(vm->engine_state);
+    if (broken != NULL)
+        vcpu_stop(&vm->vcpu, STOP_HOST, "--verify: %s", broken);
+    end = host_now();
+    vm->next_verify = end + 9 * (end - now);
+}
+
 /* Everything that a kick may be about. */
 static void service(struct vm *vm)
 {
@@ -63,6 +80,7 @@ static void service(struct vm *vm)
         clock_run(vm->clock);
     if (now >= vm->tick || vm->input_left) {
         vm->input_left = console_pump(vm->console);
+        verify_engine(vm, now);
         vm->tick = now + (vm->input_left ? TICK_INPUT_NS : TICK_NS);
     }
     if (vm->reset_wanted)

@@ -34,6 +34,7 @@ struct vm {
     uint64_t idle_ns;         /* config.insn_ns: guest time that HLT slept */
     uint64_t paused_at;       /* host ns; valid while paused */
     uint64_t tick;            /* host ns of the next look at the input */
+    uint64_t next_verify;     /* host ns of the next --verify */
     bool halted;              /* HLT retired; an interrupt wakes it */
     bool paused;              /* -S, monitor stop: guest time stands still */
     bool input_left;          /* the console holds input that no device took */

@@ -369,6 +369,26 @@ START_TEST(vector_registers_survive_every_kind_of_exit)
 }
 END_TEST
 
+START_TEST(two_engines_share_a_thread)
+{
+    /* mov ecx, 100000; 1: mov [DATA], ecx; dec ecx; jnz 1b; ud2 */
+    static const uint8_t code[] = {0xb9, 0xa0, 0x86, 1,    0,    0x89, 0x0d, 0,
+                                   0,    9,    0,    0x49, 0x75, 0xf7, UD2};
+    struct machine *a = machine_new(true);
+    struct machine *b = machine_new(true);
+
+    load(a, CODE, code, sizeof(code));
+    load(b, CODE, code, sizeof(code));
+    run(a);
+    run(b);
+    ck_assert_uint_eq(a->vcpu.regs[REG_ECX], 0);
+    ck_assert_uint_eq(b->vcpu.regs[REG_ECX], 0);
+    ck_assert_uint_ne(mmu_window_base(a->bt->mmu), mmu_window_base(b->bt->mmu));
+    machine_free(a);
+    machine_free(b);
+}
+END_TEST
+
 START_TEST(loop_and_jecxz_branch_without_flags)
 {
     /* stc; mov ecx, 50; 1: inc eax; loop 1b; jecxz 2f; ud2; 2: mov ecx, 1;
@@ -401,6 +421,7 @@ int main(void)
     tcase_add_test(tcase, pushf_stores_the_whole_flags_image);
     tcase_add_test(tcase, an_instruction_across_a_page_boundary_is_translated);
     tcase_add_test(tcase, vector_registers_survive_every_kind_of_exit);
+    tcase_add_test(tcase, two_engines_share_a_thread);
     tcase_add_test(tcase, loop_and_jecxz_branch_without_flags);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
