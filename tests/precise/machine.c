@@ -71,10 +71,8 @@ static void flushed(void *opaque, bool globals_too)
 {
     struct machine *m = opaque;
 
-    if (m->bt && globals_too)
-        bt_tlb_flushed(m->bt, true);
-    else if (m->bt)
-        bt_tlb_flushed(m->bt, false);
+    if (m->bt)
+        bt_tlb_flushed(m->bt, globals_too);
 }
 
 /* ---- Memory image ---- */
