@@ -77,13 +77,8 @@ bool xlat_copy(struct xlat *x, const struct xlat_insn *xi)
     return emit_insn(&x->e, in, &how);
 }
 
-/* inc/dec r (40-4F) => FF /0, FF /1: the short forms are REX in 64-bit mode.
- * 82 /n => 80 /n: undefined in 64-bit mode. */
-bool xlat_op_copy(struct xlat *x, const struct xlat_insn *xi)
+void xlat_reencode(struct insn *in)
 {
-    struct xlat_insn other = *xi;
-    struct insn *in = &other.in;
-
     if (in->map == 0 && (in->opcode & 0xf0) == 0x40) {
         in->modrm = (uint8_t)(0xc0 | (in->opcode & 0xf));
         in->opcode = 0xff;
@@ -91,6 +86,13 @@ bool xlat_op_copy(struct xlat *x, const struct xlat_insn *xi)
     } else if (in->map == 0 && in->opcode == 0x82) {
         in->opcode = 0x80;
     }
+}
+
+bool xlat_op_copy(struct xlat *x, const struct xlat_insn *xi)
+{
+    struct xlat_insn other = *xi;
+
+    xlat_reencode(&other.in);
     return xlat_copy(x, &other);
 }
 

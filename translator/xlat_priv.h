@@ -146,6 +146,11 @@ xlat_fn xlat_op_sse;
 #include "translator/decode/insn_ops.def"
 #undef OP
 
+/* Give an instruction that is to be copied an encoding of 64-bit mode.
+ * inc/dec r (40-4F) => FF /0, FF /1: the short forms are REX there.
+ * 82 /n => 80 /n: undefined there. */
+void xlat_reencode(struct insn *in);
+
 /* Emit a memory operand's instruction through the window; false as above. */
 bool xlat_copy(struct xlat *x, const struct xlat_insn *xi);
 

@@ -93,6 +93,7 @@ bool xlat_soft(struct xlat *x, const struct xlat_insn *xi)
     struct emit *e = &x->e;
     struct ccf_exit *exit;
     uint32_t size_at = emit_offset(e);
+    struct insn copied;
     uint32_t hit;
 
     if (!x->config.has_bmi2 || !mem || mem->size == 0 || !in->has_modrm ||
@@ -125,7 +126,9 @@ bool xlat_soft(struct xlat *x, const struct xlat_insn *xi)
     EMIT(e, load_addend);
     emit_u32(e, (uint32_t)(tlb + (int32_t)offsetof(struct soft_tlb, addend)));
     EMIT(e, add_addend);
-    if (!emit_insn(e, in, &how)) {
+    copied = *in;
+    xlat_reencode(&copied);
+    if (!emit_insn(e, &copied, &how)) {
         x->exit_count--;
         return false;
     }

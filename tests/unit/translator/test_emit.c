@@ -41,6 +41,9 @@ static ZydisDecodedOperand guest_operands[ZYDIS_MAX_OPERAND_COUNT];
 static uint8_t guest_bytes[INSN_MAX_LEN];
 static const char *handler;
 static bool pushed;
+static bool soft;      /* the site is to be translated soft */
+static int64_t probed; /* bytes that its probe has looked at */
+static bool probed_to_write;
 
 static const char *const handler_of[OP_COUNT] = {
 #define OP(mnemonic, feature, interp, xlat, undefined_flags) \
@@ -65,10 +68,10 @@ static void ignore_region(void *opaque)
     (void)opaque;
 }
 
-static bool never_soft(void *opaque, gfn_t gfn, uint32_t offset)
+static bool is_soft(void *opaque, gfn_t gfn, uint32_t offset)
 {
     (void)opaque, (void)gfn, (void)offset;
-    return false;
+    return soft;
 }
 
 static const struct xlat_layout layout = {
@@ -76,7 +79,10 @@ static const struct xlat_layout layout = {
     .if_flag = offsetof(struct vcpu, if_flag),
     .irq_line = offsetof(struct vcpu, irq_line),
     .seg_base = offsetof(struct vcpu, seg_base),
-    .retired = offsetof(struct vcpu, ccf_retired)};
+    .retired = offsetof(struct vcpu, ccf_retired),
+    .user_memops = offsetof(struct vcpu, user_memops),
+    .user_memops_soft = offsetof(struct vcpu, user_memops_soft),
+    .soft_tlb = offsetof(struct vcpu, soft_tlb)};
 
 static void setup(void)
 {
@@ -86,7 +92,8 @@ static void setup(void)
                                  .features = UINT32_MAX,
                                  .max_insns = 1,
                                  .layout = layout,
-                                 .is_soft = never_soft};
+                                 .has_bmi2 = true,
+                                 .is_soft = is_soft};
     struct tc_stubs stubs;
 
     ck_assert_int_eq(tc_create(&tc, TC_MIN_LEN, &stats, &host), 0);
@@ -141,6 +148,7 @@ static bool is_vcpu_field(int64_t offset)
 {
     return offset == layout.eflags || offset == layout.if_flag ||
            offset == layout.irq_line || offset == layout.retired ||
+           offset == layout.user_memops || offset == layout.user_memops_soft ||
            offset == layout.seg_base + 4 * SEG_FS ||
            offset == layout.seg_base + 4 * SEG_GS;
 }
@@ -152,6 +160,36 @@ static bool is_string_operand(const ZydisDecodedOperandMem *mem)
            (mem->base == ZYDIS_REGISTER_RSI || mem->base == ZYDIS_REGISTER_RDI);
 }
 
+/* Is it a tag or an addend of the soft TLB? The probe's index is a byte. */
+static bool is_soft_entry(const ZydisDecodedInstruction *in,
+                          const ZydisDecodedOperandMem *mem)
+{
+    int64_t at = mem->disp.value - layout.soft_tlb;
+
+    if (!soft || in->mnemonic != ZYDIS_MNEMONIC_MOV)
+        return false;
+    if (at >= (int64_t)sizeof(struct soft_tlb))
+        at -= (int64_t)sizeof(struct soft_tlb);
+    if (mem->index == ZYDIS_REGISTER_R9)
+        return mem->scale == 8 && at == offsetof(struct soft_tlb, addend);
+    probed_to_write = at == offsetof(struct soft_tlb, write);
+    return mem->index == ZYDIS_REGISTER_RCX && mem->scale == 4 &&
+           (probed_to_write || at == offsetof(struct soft_tlb, read));
+}
+
+/* The guest's access, after a probe of all its bytes. */
+static bool is_soft_access(const ZydisDecodedInstruction *in,
+                           const ZydisDecodedOperand *operand)
+{
+    bool written = (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+
+    return soft && in->mnemonic == guest.mnemonic &&
+           operand->mem.base == ZYDIS_REGISTER_R8 &&
+           operand->mem.index == ZYDIS_REGISTER_NONE &&
+           !operand->mem.disp.value && operand->size / 8 <= probed &&
+           (probed_to_write || !written);
+}
+
 /* May the instruction access this operand? */
 static bool is_safe_memory(const ZydisDecodedInstruction *in,
                            const ZydisDecodedOperand *operand)
@@ -160,15 +198,21 @@ static bool is_safe_memory(const ZydisDecodedInstruction *in,
 
     if (mem->base == ZYDIS_REGISTER_RIP || mem->base == ZYDIS_REGISTER_EIP)
         return false;
-    if (in->mnemonic == ZYDIS_MNEMONIC_LEA)
+    if (in->mnemonic == ZYDIS_MNEMONIC_LEA) {
+        if (in->raw.modrm.reg == 1 && mem->base == ZYDIS_REGISTER_R8)
+            probed = mem->disp.value + 1; /* lea r9d, [r8 + size - 1] */
+        return true;
+    }
+    if (is_soft_access(in, operand))
         return true;
     if (mem->segment == ZYDIS_REGISTER_GS)
         return in->address_width == 32;
     if (mem->segment == ZYDIS_REGISTER_FS || in->address_width != 64)
         return false;
     if (mem->base == ZYDIS_REGISTER_R15)
-        return mem->index == ZYDIS_REGISTER_NONE &&
-               is_vcpu_field(mem->disp.value);
+        return mem->index == ZYDIS_REGISTER_NONE
+                   ? is_vcpu_field(mem->disp.value)
+                   : is_soft_entry(in, mem);
     if (mem->base == ZYDIS_REGISTER_R14)
         return in->mnemonic == ZYDIS_MNEMONIC_JMP ||
                in->mnemonic == ZYDIS_MNEMONIC_CALL;
@@ -207,8 +251,8 @@ static bool is_safe_register(const ZydisDecodedOperand *operand)
     if (reg >= ZYDIS_REGISTER_SPL && reg <= ZYDIS_REGISTER_DIL)
         return false;
     switch (full_register(reg)) {
+    case 10: return soft || !written;
     case 4: return false;     /* rsp */
-    case 10:                  /* unused */
     case 13:                  /* the window */
     case 14:                  /* the lookup table */
     case 15: return !written; /* the vcpu */
@@ -230,7 +274,8 @@ static bool is_safe_wide(const ZydisDecodedInstruction *in,
     if (operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY)
         return operands[0].mem.base == ZYDIS_REGISTER_R15;
     to = full_register(operands[0].reg.value);
-    return to == 9 || to == 1 || (is("string") && (to == 6 || to == 7));
+    return to == 9 || to == 1 || (soft && (to == 8 || to == 11)) ||
+           (is("string") && (to == 6 || to == 7));
 }
 
 static bool is_translators(const ZydisDecodedInstruction *in)
@@ -240,7 +285,11 @@ static bool is_translators(const ZydisDecodedInstruction *in)
     case ZYDIS_MNEMONIC_LEA:
     case ZYDIS_MNEMONIC_JMP:
     case ZYDIS_MNEMONIC_JECXZ: return true;
+    case ZYDIS_MNEMONIC_SHRX:
+    case ZYDIS_MNEMONIC_NOT: return soft;
     case ZYDIS_MNEMONIC_MOVZX:
+        if (soft)
+            return true;
         return is("jmp") || is("call") || is("sti") || is("pushf");
     case ZYDIS_MNEMONIC_PUSHFQ:
     case ZYDIS_MNEMONIC_POP: return is("pushf");
@@ -258,7 +307,8 @@ static void check_host(const ZydisDecodedInstruction *in,
 
     if (!same && !is_translators(in))
         unsafe("a foreign instruction", in, code);
-    if (in->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+    if (in->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+        in->mnemonic != ZYDIS_MNEMONIC_SHRX)
         unsafe("not a legacy encoding", in, code);
     for (unsigned i = 0; i < in->operand_count; i++) {
         if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
@@ -302,6 +352,8 @@ static bool same_memory(const ZydisDecodedOperand *g,
 
     if (g->size != h->size)
         return false;
+    if (h->mem.base == ZYDIS_REGISTER_R8)
+        return soft;
     if (based)
         return h->mem.base == ZYDIS_REGISTER_R8D && !h->mem.disp.value &&
                h->mem.index == ZYDIS_REGISTER_NONE;
@@ -367,6 +419,15 @@ static bool make_guest(unsigned map, unsigned opcode, uint8_t mandatory,
         &decoder32, guest_bytes, sizeof(guest_bytes), &guest, guest_operands));
 }
 
+/* NOT R10D and MOVZX of the probe, where the guest has such an instruction. */
+static bool is_soft_glue(const ZydisDecodedInstruction *in)
+{
+    return soft && (in->raw.rex.B || in->raw.rex.R) &&
+           (in->mnemonic == ZYDIS_MNEMONIC_NOT ||
+            in->mnemonic == ZYDIS_MNEMONIC_MOVZX) &&
+           in->raw.modrm.mod == 3;
+}
+
 static void check_ccf(const struct ccf *ccf)
 {
     uint64_t at = ccf->body;
@@ -384,7 +445,8 @@ static void check_ccf(const struct ccf *ccf)
                 ZydisDecoderDecodeFull(&decoder64, code, len, &in, operands)))
             unsafe("not an instruction", &guest, code);
         check_host(&in, operands, code);
-        if (is_copied() && in.mnemonic == guest.mnemonic) {
+        if (is_copied() && in.mnemonic == guest.mnemonic &&
+            !is_soft_glue(&in)) {
             check_copy(&in, operands, code);
             found = true;
         }
@@ -406,9 +468,11 @@ static bool translate(enum insn_op *op)
     *op = in.op;
     handler = handler_of[in.op];
     pushed = any() % 4 == 0;
+    soft = any() % 4 == 0 && guest.raw.modrm.mod != 3;
+    probed = 0;
     page[GIP & PAGE_MASK] = PUSH_EAX;
     memcpy(page + (GIP & PAGE_MASK) + pushed, guest_bytes, sizeof(guest_bytes));
-    request.mode = any() % 2 ? 0x7f : any() & 0x7f;
+    request.mode = any() % 4 ? 0x7f : any() & 0x7f;
     ccf = xlat_tu(pushed ? xlat_pushed : xlat, &request);
     ck_assert_ptr_nonnull(ccf);
     check_ccf(ccf);
