@@ -307,10 +307,11 @@ struct mark {
     uint32_t point_count;
 };
 
-static void emit_one(struct xlat *x, const struct xlat_insn *xi)
+static void emit_one(struct xlat *x, struct xlat_insn *xi)
 {
     struct mark mark;
 
+    xi->host_start = emit_offset(&x->e);
     xlat_point(x);
     mark = (struct mark){x->e.at, x->delta, x->point_count};
     if (xi->in.op != OP_INVALID && xi->in.address_size == 4 &&
@@ -442,27 +443,60 @@ static void begin(struct xlat *x)
     x->fixup_count = x->stub_count = 0;
 }
 
-static void log_tu(const struct xlat *x, const struct ccf *ccf)
+/* The guest instruction that begins at a host offset, or NULL. */
+static const struct xlat_insn *insn_begun_at(const struct xlat *x, uint32_t at)
+{
+    for (uint32_t i = 0; i < x->insn_count; i++)
+        if (x->insns[i].host_start == at)
+            return &x->insns[i];
+    return NULL;
+}
+
+/* Guest code on the left, the host code made from it on the right. */
+static void log_side_by_side(const struct xlat *x, const struct ccf *ccf)
+{
+    char guest[64];
+    char host[96];
+
+    for (uint32_t at = 0; at < ccf->host_len;) {
+        const struct xlat_insn *xi = insn_begun_at(x, at);
+        uint64_t rx = ccf->start + at;
+
+        guest[0] = '\0';
+        if (xi && log_on(LOG_GUEST))
+            insn_format(&xi->in, xlat_gip(x, xi), true, guest, sizeof(guest));
+        at += (uint32_t)insn_format_host(x->e.start + at, ccf->host_len - at,
+                                         rx, host, sizeof(host));
+        if (xi)
+            log_line(LOG_HOST, "%08x  %-40s  %llx  %s", xlat_gip(x, xi), guest,
+                     (unsigned long long)rx, host);
+        else
+            log_line(LOG_HOST, "%-50s  %llx  %s", "", (unsigned long long)rx,
+                     host);
+    }
+}
+
+static void log_guest(const struct xlat *x)
 {
     char text[96];
 
-    log_line(LOG_XLAT, "TU %08x frame %05llx mode %02x: %u insns, %u bytes",
-             ccf->gip, (unsigned long long)x->gfn, ccf->mode, ccf->insn_count,
-             ccf->host_len);
-    for (uint32_t i = 0; log_on(LOG_GUEST) && i < x->insn_count; i++) {
+    for (uint32_t i = 0; i < x->insn_count; i++) {
         const struct xlat_insn *xi = &x->insns[i];
 
         insn_format(&xi->in, xlat_gip(x, xi), true, text, sizeof(text));
         log_line(LOG_GUEST, "%08x  %s", xlat_gip(x, xi), text);
     }
-    for (uint32_t at = 0; log_on(LOG_HOST) && at < ccf->host_len;) {
-        size_t len = insn_format_host(x->e.start + at, ccf->host_len - at,
-                                      ccf->start + at, text, sizeof(text));
+}
 
-        log_line(LOG_HOST, "%llx  %s", (unsigned long long)ccf->start + at,
-                 text);
-        at += (uint32_t)len;
-    }
+static void log_tu(const struct xlat *x, const struct ccf *ccf)
+{
+    log_line(LOG_XLAT, "TU %08x frame %05llx mode %02x: %u insns, %u bytes",
+             ccf->gip, (unsigned long long)x->gfn, ccf->mode, ccf->insn_count,
+             ccf->host_len);
+    if (log_on(LOG_HOST))
+        log_side_by_side(x, ccf);
+    else if (log_on(LOG_GUEST))
+        log_guest(x);
 }
 
 struct ccf *xlat_tu(struct xlat *x, const struct xlat_request *request)

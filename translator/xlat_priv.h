@@ -35,6 +35,7 @@ struct xlat_insn {
     bool last;           /* what follows is not in the TU */
     uint16_t target;     /* index of the internal branch target */
     uint16_t block_rest; /* instructions to the end of its block */
+    uint32_t host_start; /* host offset where its code begins, for the log */
     uint32_t host_label; /* host offset of its label, once placed */
 };
 
