@@ -9,7 +9,6 @@
 #include "emu/cpu/interp.h"
 #include "monitor/console.h"
 #include "monitor/hmp.h"
-#include "monitor/log.h"
 #include "shadow_mmu/gmem.h"
 
 /*
@@ -67,19 +66,14 @@ static void mmio_write(void *opaque, gpa_t gpa, unsigned size, uint64_t value)
 static uint32_t port_in(void *opaque, uint16_t port, unsigned size)
 {
     struct vm *vm = opaque;
-    uint32_t value = bus_port_in(vm->bus, port, size);
 
-    if (log_on(LOG_IO))
-        log_line(LOG_IO, "in  %04x.%u -> %x", port, size, value);
-    return value;
+    return bus_port_in(vm->bus, port, size);
 }
 
 static void port_out(void *opaque, uint16_t port, unsigned size, uint32_t value)
 {
     struct vm *vm = opaque;
 
-    if (log_on(LOG_IO))
-        log_line(LOG_IO, "out %04x.%u <- %x", port, size, value);
     bus_port_out(vm->bus, port, size, value);
 }
 
