@@ -81,7 +81,7 @@ struct xlat {
     uint32_t return_count;
     struct xlat_fixup fixups[XLAT_MAX_INSNS];
     uint32_t fixup_count;
-    struct xlat_stub stubs[XLAT_MAX_INSNS];
+    struct xlat_stub stubs[XLAT_MAX_INSNS + 1]; /* one each, and the end */
     uint32_t stub_count;
 };
 

@@ -389,6 +389,18 @@ START_TEST(two_engines_share_a_thread)
 }
 END_TEST
 
+START_TEST(a_page_of_conditional_branches_fits_the_tables_of_a_tu)
+{
+    /* 650 times jo (elsewhere), never taken; ud2 */
+    static uint8_t code[650 * 6 + 2];
+
+    for (unsigned i = 0; i < 650; i++)
+        memcpy(code + 6 * i, (uint8_t[]){0x0f, 0x80, 0, 0, 1, 0}, 6);
+    memcpy(code + 650 * 6, (uint8_t[]){UD2}, 2);
+    both(code, sizeof(code), 1);
+}
+END_TEST
+
 START_TEST(loop_and_jecxz_branch_without_flags)
 {
     /* stc; mov ecx, 50; 1: inc eax; loop 1b; jecxz 2f; ud2; 2: mov ecx, 1;
@@ -422,6 +434,8 @@ int main(void)
     tcase_add_test(tcase, an_instruction_across_a_page_boundary_is_translated);
     tcase_add_test(tcase, vector_registers_survive_every_kind_of_exit);
     tcase_add_test(tcase, two_engines_share_a_thread);
+    tcase_add_test(tcase,
+                   a_page_of_conditional_branches_fits_the_tables_of_a_tu);
     tcase_add_test(tcase, loop_and_jecxz_branch_without_flags);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
