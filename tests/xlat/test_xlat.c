@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <check.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "monitor/vcpu.h"
+#include "translator/xlat.h"
+
+/*
+ * Golden tests: README.md beside this file says how they read.
+ */
+#define GIP      0x10000u
+#define TEXT_LEN (1u << 20)
+
+static const char *const files[] = {"move",   "arith",  "stack", "control",
+                                    "string", "system", "fpu"};
+static bool update;
+
+static const struct {
+    const char *name;
+    uint32_t mode;
+    bool soft;
+} kinds[] = {
+    {"plain", MODE_X87 | MODE_SSE | MODE_FS | MODE_GS | MODE_TSC,  false},
+    {"user",  MODE_X87 | MODE_SSE | MODE_FS | MODE_GS | MODE_USER, false},
+    {"count", MODE_X87 | MODE_SSE | MODE_COUNT,                    false},
+    {"nofpu", 0,                                                   false},
+    {"soft",  MODE_X87 | MODE_SSE | MODE_FS | MODE_GS,             true },
+};
+
+/* Invented offsets, so that the text does not depend on struct vcpu. */
+static const struct xlat_layout layout = {
+    .eflags = 0x10,
+    .if_flag = 0x18,
+    .irq_line = 0x19,
+    .seg_base = 0x20,
+    .retired = 0x40,
+    .user_memops = 0x48,
+    .user_memops_soft = 0x50,
+    .soft_tlb = 0x1000,
+};
+
+static const struct {
+    const char *offset;
+    const char *name;
+} fields[] = {
+    {"[r15+0x10]", "[vcpu.eflags]"  },
+    {"[r15+0x18]", "[vcpu.if_flag]" },
+    {"[r15+0x19]", "[vcpu.irq_line]"},
+    {"[r15+0x30]", "[vcpu.fs_base]" },
+    {"[r15+0x34]", "[vcpu.gs_base]" },
+    {"[r15+0x40]", "[vcpu.retired]" },
+};
+
+/* ---- Text ---- */
+
+struct text {
+    char *at;
+    size_t len;
+};
+
+static void PRINTF_LIKE(2, 3) put(struct text *t, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    t->len += (size_t)vsnprintf(t->at + t->len, TEXT_LEN - t->len, fmt, args);
+    va_end(args);
+    ENSURE(t->len < TEXT_LEN);
+}
+
+static char *path_of(const char *name)
+{
+    static char path[512];
+
+    snprintf(path, sizeof(path), GOLDEN_DIR "/%s.golden", name);
+    return path;
+}
+
+static char *read_golden(const char *name)
+{
+    char *text = calloc(1, TEXT_LEN);
+    FILE *file = fopen(path_of(name), "r");
+
+    ck_assert_msg(file != NULL, "%s", path_of(name));
+    ck_assert_uint_lt(fread(text, 1, TEXT_LEN - 1, file), TEXT_LEN - 1);
+    fclose(file);
+    return text;
+}
+
+static void write_golden(const char *name, const struct text *t)
+{
+    FILE *file = fopen(path_of(name), "w");
+
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_eq(fwrite(t->at, 1, t->len, file), t->len);
+    fclose(file);
+}
+
+/* ---- Translating ---- */
+
+static struct tc *tc;
+static struct stats stats;
+static struct xlat_glue glue;
+
+static void no_frame(void *opaque, gfn_t gfn)
+{
+    (void)opaque, (void)gfn;
+}
+
+static void no_region(void *opaque)
+{
+    (void)opaque;
+}
+
+static bool is_soft(void *opaque, gfn_t gfn, uint32_t offset)
+{
+    (void)gfn, (void)offset;
+    return *(bool *)opaque;
+}
+
+static struct ccf *translate(const uint8_t *page, uint32_t mode, bool soft)
+{
+    struct xlat_request request = {.gip = GIP, .mode = mode, .page = {page}};
+    struct xlat_config config = {.tc = tc,
+                                 .stats = &stats,
+                                 .features = UINT32_MAX,
+                                 .glue = glue,
+                                 .layout = layout,
+                                 .has_bmi2 = true,
+                                 .opaque = &soft,
+                                 .is_soft = is_soft};
+    struct xlat *xlat;
+    struct ccf *ccf;
+
+    ck_assert_int_eq(xlat_create(&xlat, &config), 0);
+    ccf = xlat_tu(xlat, &request);
+    ck_assert_ptr_nonnull(ccf);
+    xlat_destroy(xlat);
+    return ccf;
+}
+
+/* ---- Printing ---- */
+
+static void put_address(struct text *t, const struct ccf *ccf, uint64_t to)
+{
+    if (to == glue.exit)
+        put(t, "exit");
+    else if (to == glue.miss)
+        put(t, "miss");
+    else if (to == glue.lookup)
+        put(t, "lookup");
+    else if (to - ccf->start < ccf->host_len)
+        put(t, "+%llx", (unsigned long long)(to - ccf->body));
+    else
+        put(t, "?");
+}
+
+static void put_record(struct text *t, const struct ccf_exit *exit)
+{
+    static const char *const kind[] = {
+        [EXIT_JUMP] = "jump", [EXIT_CALL] = "call", [EXIT_STEP] = "step"};
+
+    put(t, "mov r9, record: %s %x", kind[exit->kind], exit->target);
+    if (exit->resume_offset)
+        put(t, ", resume +%llx",
+            (unsigned long long)(exit->ccf->start + exit->resume_offset -
+                                 exit->ccf->body));
+}
+
+static void put_named(struct text *t, const char *text)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(fields); i++) {
+        const char *at = strstr(text, fields[i].offset);
+
+        if (at) {
+            put(t, "%.*s%s%s", (int)(at - text), text, fields[i].name,
+                at + strlen(fields[i].offset));
+            return;
+        }
+    }
+    put(t, "%s", text);
+}
+
+/* One host instruction; its length. */
+static size_t put_host(struct text *t, const struct ccf *ccf, uint64_t at)
+{
+    const uint8_t *code = mcode_rw(tc_mcode(tc), at);
+    size_t len = ccf->start + ccf->host_len - at;
+    const char *hex;
+    char text[96];
+
+    len = insn_format_host(code, len, at, text, sizeof(text));
+    put(t, "        %3llx  ", (unsigned long long)(at - ccf->body));
+    for (uint32_t i = 0; i < ccf->exit_count; i++)
+        if (len == 10 &&
+            !memcmp(code + 2, &(uint64_t){(uintptr_t)&ccf->exits[i]}, 8)) {
+            put_record(t, &ccf->exits[i]);
+            put(t, "\n");
+            return len;
+        }
+    hex = strstr(text, " 0x0000");
+    if (hex && text[0] != 'm') {
+        put(t, "%.*s ", (int)(hex - text), text);
+        put_address(t, ccf, strtoull(hex, NULL, 16));
+    } else {
+        put_named(t, text);
+    }
+    put(t, "\n");
+    return len;
+}
+
+static void put_guest(struct text *t, const uint8_t *page, uint32_t offset)
+{
+    const struct insn_mode mode = {.features = UINT32_MAX, .code32 = true};
+    struct insn in;
+    char text[96] = "(undefined)";
+
+    if (insn_decode(&in, mode, page + offset, INSN_MAX_LEN) == INSN_OK)
+        insn_format(&in, GIP + offset, true, text, sizeof(text));
+    put(t, "    %s\n", text);
+}
+
+/* Skip the INT3 behind the case. */
+static void put_ccf(struct text *t, const struct ccf *ccf, const uint8_t *page,
+                    size_t guest_len)
+{
+    uint64_t stubs = ccf->start + ccf->host_len;
+    uint32_t shown = UINT32_MAX;
+
+    for (uint32_t i = 0; i < ccf->exit_count; i++)
+        if (ccf->exits[i].stub_offset &&
+            ccf->start + ccf->exits[i].stub_offset < stubs)
+            stubs = ccf->start + ccf->exits[i].stub_offset;
+    for (uint64_t at = ccf->body; at < ccf->start + ccf->host_len;) {
+        bool exact = false;
+        const struct ccf_point *p = ccf_find_point(ccf, at, &exact);
+
+        if (at == stubs)
+            put(t, "    leave:\n");
+        if (p && exact && p->gip_offset != shown && p->gip_offset < guest_len)
+            put_guest(t, page, shown = p->gip_offset);
+        if (p && p->gip_offset >= guest_len && at < stubs) {
+            char text[96];
+
+            at += insn_format_host(mcode_rw(tc_mcode(tc), at), 16, at, text,
+                                   sizeof(text));
+        } else {
+            at += put_host(t, ccf, at);
+        }
+    }
+}
+
+/* ---- Cases ---- */
+
+/* A line "kind: bytes" and its translation. */
+static void put_case(struct text *t, const char *line)
+{
+    static uint8_t page[PAGE_SIZE];
+    const char *at = strchr(line, ':');
+    unsigned kind = 0;
+    size_t count = 0;
+    char *end;
+
+    ck_assert_ptr_nonnull(at);
+    while (strncmp(kinds[kind].name, line, (size_t)(at - line)) != 0)
+        ck_assert_msg(++kind < ARRAY_COUNT(kinds), "%s", line);
+    memset(page, 0xcc, sizeof(page));
+    for (at++;; at = end) {
+        unsigned long value = strtoul(at, &end, 16);
+
+        if (end == at)
+            break;
+        page[count++] = (uint8_t)value;
+    }
+    ck_assert_msg(count > 0, "%s", line);
+    put(t, "%s\n", line);
+    put_ccf(t, translate(page, kinds[kind].mode, kinds[kind].soft), page,
+            count);
+}
+
+static void setup(void)
+{
+    const struct tc_host host = {.frame_empty = no_frame,
+                                 .region_evicted = no_region};
+    struct tc_stubs stubs;
+
+    ck_assert_int_eq(tc_create(&tc, TC_MIN_LEN, &stats, &host), 0);
+    glue.exit = (uint64_t)(uintptr_t)tc_mcode(tc)->rx;
+    glue.miss = glue.exit + 16;
+    glue.lookup = glue.exit + 32;
+    stubs = (struct tc_stubs){glue.miss, glue.lookup};
+    tc_set_stubs(tc, &stubs);
+}
+
+static void teardown(void)
+{
+    tc_destroy(tc);
+}
+
+START_TEST(host_code_is_what_the_golden_file_says)
+{
+    char *golden = read_golden(files[_i]);
+    char *copy = strdup(golden);
+    struct text t = {.at = calloc(1, TEXT_LEN)};
+    char *rest = copy;
+
+    for (char *line; (line = strsep(&rest, "\n"));)
+        if (line[0] != ' ' && line[0] != '\0')
+            put_case(&t, line);
+    if (update)
+        write_golden(files[_i], &t);
+    else
+        ck_assert_msg(strcmp(t.at, golden) == 0,
+                      "%s differs; see --update in README.md:\n%s",
+                      path_of(files[_i]), t.at);
+    free(t.at);
+    free(copy);
+    free(golden);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    Suite *suite = suite_create("xlat");
+    TCase *tcase = tcase_create("golden");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    update = argc == 2 && strcmp(argv[1], "--update") == 0;
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_loop_test(tcase, host_code_is_what_the_golden_file_says, 0,
+                        ARRAY_COUNT(files));
+    suite_add_tcase(suite, tcase);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
