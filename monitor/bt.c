@@ -457,6 +457,7 @@ int bt_create(const struct bt_config *config, struct bt_vcpu **out)
     bt->gmem = config->gmem;
     bt->stats = config->vcpu->stats;
     bt->count = config->count;
+    bt->features = config->features;
     bt->deterministic = config->deterministic;
     bt->vcpu->bt = bt;
     bt->soft_used = true;

@@ -149,8 +149,16 @@ static bool set_engine(struct cli *cli, const char *name)
     return true;
 }
 
+static bool parse_count(const char *text, uint64_t *count)
+{
+    char *end;
+
+    *count = strtoull(text, &end, 10);
+    return *end == '\0' && text[0] >= '0' && text[0] <= '9';
+}
+
 /* ENGINE[,tb-size=MiB], the size of the translation cache as QEMU's. For
- * developers: lockstep[,chain-until=COUNT], monitor/lockstep.h. */
+ * developers: lockstep[,chain-until=COUNT][,insn-ns=NS], monitor/lockstep.h. */
 bool cli_set_accel(struct cli *cli, const char *value)
 {
     struct property property;
@@ -172,12 +180,12 @@ bool cli_set_accel(struct cli *cli, const char *value)
                 return cli_fail(cli, "tb-size is 1 to 1024 MiB");
             cli->config->tc_len = mib * MIB;
         } else if (!strcmp(property.key, "chain-until")) {
-            char *end;
-
-            cli->config->lockstep.chain_until =
-                strtoull(property.value, &end, 10);
-            if (*end != '\0' || property.value[0] == '\0')
+            if (!parse_count(property.value,
+                             &cli->config->lockstep.chain_until))
                 return cli_fail(cli, "chain-until is an instruction count");
+        } else if (!strcmp(property.key, "insn-ns")) {
+            if (!parse_count(property.value, &cli->config->insn_ns))
+                return cli_fail(cli, "insn-ns is a number");
         } else {
             return unknown_property(cli, &property, "accel, tb-size");
         }

@@ -244,6 +244,8 @@ bool lockstep_compare(struct lockstep *ls)
     return true;
 }
 
+#define DATA_RUN 16u /* pages compared before holes are looked for again */
+
 /* The next byte of the file that is not in a hole, from offset on. */
 static uint64_t next_data(int fd, uint64_t offset)
 {
@@ -269,9 +271,9 @@ bool lockstep_compare_ram(struct lockstep *ls)
         if (at >= len)
             break;
         at &= ~(uint64_t)PAGE_MASK;
-        if (!is_page_equal(ls, at >> PAGE_SHIFT, at))
-            return false;
-        at += PAGE_SIZE;
+        for (unsigned i = 0; i < DATA_RUN && at < len; i++, at += PAGE_SIZE)
+            if (!is_page_equal(ls, at >> PAGE_SHIFT, at))
+                return false;
     }
     return true;
 }

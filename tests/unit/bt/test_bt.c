@@ -321,6 +321,14 @@ START_TEST(a_store_through_cs_is_a_fault)
 }
 END_TEST
 
+START_TEST(an_x87_exception_has_the_guests_pointers)
+{
+    /* fld1; mov ebx, DATA; fdiv dword [ebx + 8]; fwait: everything is unmasked
+     * after reset */
+    BOTH(0xd9, 0xe8, 0xbb, 0, 0, 9, 0, 0xd8, 0x73, 0x08, 0x9b, UD2);
+}
+END_TEST
+
 START_TEST(indirect_branches_reach_their_targets)
 {
     /* mov ecx, 100; mov eax, CODE + 15; 1: call eax; dec ecx; jnz 1b; ud2
@@ -429,6 +437,7 @@ int main(void)
     tcase_add_test(tcase, a_fault_keeps_the_fpu);
     tcase_add_test(tcase, a_trapping_store_keeps_the_fpu);
     tcase_add_test(tcase, a_store_through_cs_is_a_fault);
+    tcase_add_test(tcase, an_x87_exception_has_the_guests_pointers);
     tcase_add_test(tcase, indirect_branches_reach_their_targets);
     tcase_add_test(tcase, pushf_stores_the_whole_flags_image);
     tcase_add_test(tcase, an_instruction_across_a_page_boundary_is_translated);
