@@ -158,16 +158,20 @@ def rule_format(lint):
 
 
 def rule_marks(lint):
-    """No marks of unfinished work but TODO with an issue's number."""
+    """No marks of unfinished work but TODO with an issue's number, and none of
+    an unfinished merge."""
     words = "XXX", "FIX" + "ME", "HA" + "CK"
     forbidden = re.compile(r"\b(" + "|".join(words) + r")\b")
     todo = re.compile(r"\bTODO\b(?!\(#\d+\))")
+    merge = re.compile(r"^(<{7}|>{7}|\|{7}) ")
     for path in lint.of(SOURCE | {".txt", ".md", ""}):
         if path.parts[:2] == ("tests", "lint"):
             continue
         lint.checks += 1
         for number, line in lint.lines(path):
             match = forbidden.search(line)
+            if merge.match(line):
+                lint.offence(path, number, "an unfinished merge")
             if match:
                 lint.offence(path, number, f"{match[1]}: open an issue")
             # TAP has a TODO of its own, written "# TODO".

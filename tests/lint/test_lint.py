@@ -89,6 +89,10 @@ class Text(unittest.TestCase):
         text = "/* FIX" + "ME: later */\n/* TODO: later */\n"
         self.assertEqual(len(run("marks", {"cache/a.c": text})), 2)
 
+    def test_an_unfinished_merge_is_found(self):
+        text = "<" * 7 + " HEAD\n" + ">" * 7 + " abc\n"
+        self.assertEqual(len(run("marks", {"a/CMakeLists.txt": text})), 2)
+
     def test_a_todo_with_an_issue_passes(self):
         self.assertEqual(run("marks", {"cache/a.c": "/* TODO(#3): x */"}), [])
 
