@@ -126,10 +126,10 @@ static struct ea any_ea(struct gen *g)
     case 0: return ea_make(0x05, -1, data_address(g, 1), 4);
     case 1: return ea_make(0x40 | reg, -1, pick(g, 256), 1);
     case 2: return ea_make(0x80 | reg, -1, pick(g, 0x800) - 0x400, 4);
-    case 3:
-        if (g->pushed)
-            return ea_make(0x44, 0x24, 4 * pick(g, g->pushed), 1);
-        return ea_make(0x44, 0x24, pick(g, 0x40) - 0x44, 1);
+    case 3: /* 16 bytes that are pushed, or below the stack */
+        if (g->pushed >= 4)
+            return ea_make(0x44, 0x24, 4 * pick(g, g->pushed - 3), 1);
+        return ea_make(0x44, 0x24, pick(g, 0x34) - 0x44, 1);
     case 4: /* and ebx, 7ch; [base + ebx*2 + disp8] */
         BYTES(g, "\x83\xe3\x7c");
         return ea_make(0x44, (int)(0x40 | EBX << 3 | reg), pick(g, 256), 1);
@@ -429,7 +429,7 @@ static void pop_memory(struct gen *g)
 
 static void push_run(struct gen *g)
 {
-    unsigned count = 1 + pick(g, 6);
+    unsigned count = 1 + pick(g, 8);
 
     for (unsigned i = 0; i < count; i++) {
         switch (pick(g, 4)) {
