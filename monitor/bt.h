@@ -35,19 +35,20 @@ struct bt_config {
     bool deterministic; /* time is the retired count: no native RDTSC */
 };
 
-#define BT_TABLE_COUNT 65536u
-#define BT_FETCH_COUNT 256u
-#define BT_SOFT_COUNT  8192u
-#define BT_GS_UNKNOWN  UINT64_MAX
-#define BT_STACK_LEN   (64u * KIB)
+#define BT_TABLE_COUNT  65536u
+#define BT_TABLE_GROUPS (BT_TABLE_COUNT / PAGE_SIZE)
+#define BT_FETCH_COUNT  256u
+#define BT_SOFT_COUNT   8192u
+#define BT_GS_UNKNOWN   UINT64_MAX
+#define BT_STACK_LEN    (64u * KIB)
 
 enum bt_space { BT_KERNEL, BT_USER, BT_SPACE_COUNT };
 
 /* Lookup table of one space: low 16 bits of the gip -> entry of a CCF. */
 struct bt_table {
     uint64_t *entry;
-    uint16_t *used; /* slots that are not the miss stub */
-    uint32_t used_count;
+    uint16_t *used; /* slots that are not the miss stub, by group */
+    uint32_t used_count[BT_TABLE_GROUPS];
 };
 
 /* Host call stack of one space; valid for one mode word. */

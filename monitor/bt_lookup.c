@@ -78,13 +78,21 @@ void bt_reset_stacks(struct bt_vcpu *bt)
     bt->reset_stacks = true;
 }
 
+/* Empty the used slots of one group: those of a page's addresses. */
+static void empty_group(struct bt_vcpu *bt, struct bt_table *table,
+                        unsigned group)
+{
+    const uint16_t *used = table->used + group * PAGE_SIZE;
+
+    for (uint32_t i = 0; i < table->used_count[group]; i++)
+        table->entry[used[i]] = bt->miss;
+    table->used_count[group] = 0;
+}
+
 void bt_empty_table(struct bt_vcpu *bt, enum bt_space space)
 {
-    struct bt_table *table = &bt->tables[space];
-
-    for (uint32_t i = 0; i < table->used_count; i++)
-        table->entry[table->used[i]] = bt->miss;
-    table->used_count = 0;
+    for (unsigned group = 0; group < BT_TABLE_GROUPS; group++)
+        empty_group(bt, &bt->tables[space], group);
 }
 
 void bt_forget_space(struct bt_vcpu *bt, enum bt_space space)
@@ -102,21 +110,20 @@ static struct bt_fetch *fetch_slot(struct bt_vcpu *bt, enum bt_space space,
     return &bt->fetch[space][(page >> PAGE_SHIFT) % BT_FETCH_COUNT];
 }
 
-/* The slots of a page's addresses are 4096 neighbours, and those of the
- * instructions that may cross into it lie right before; an entry of another
- * page that shares one is only found again through the miss stub. They stay
+/* The slots of a page's addresses are one group; other pages share it, and
+ * their entries are only found again through the miss stub. The slots of the
+ * instructions that may cross into the page lie right before it; they stay
  * listed as used, which is harmless. */
 void bt_forget_page(struct bt_vcpu *bt, gva_t page)
 {
     page &= ~(gva_t)PAGE_MASK;
     for (unsigned space = 0; space < BT_SPACE_COUNT; space++) {
         struct bt_fetch *fetch = fetch_slot(bt, space, page);
+        struct bt_table *table = &bt->tables[space];
 
-        for (uint32_t i = 0; i < PAGE_SIZE + INSN_MAX_LEN; i++) {
-            uint32_t slot = page - INSN_MAX_LEN + i;
-
-            bt->tables[space].entry[slot % BT_TABLE_COUNT] = bt->miss;
-        }
+        empty_group(bt, table, (page >> PAGE_SHIFT) % BT_TABLE_GROUPS);
+        for (uint32_t i = 1; i <= INSN_MAX_LEN; i++)
+            table->entry[(page - i) % BT_TABLE_COUNT] = bt->miss;
         if (fetch->page == page)
             fetch->page = 1;
     }
@@ -128,13 +135,15 @@ static void table_set(struct bt_vcpu *bt, enum bt_space space, gip_t gip,
                       uint64_t entry)
 {
     struct bt_table *table = &bt->tables[space];
-    uint32_t slot = gip & (BT_TABLE_COUNT - 1);
+    uint32_t slot = gip % BT_TABLE_COUNT;
+    unsigned group = slot / PAGE_SIZE;
 
     if (table->entry[slot] == bt->miss) {
-        /* bt_forget_page() leaves used slots listed: the list may repeat. */
-        if (table->used_count == BT_TABLE_COUNT)
-            bt_forget_space(bt, space);
-        table->used[table->used_count++] = (uint16_t)slot;
+        /* A slot may be listed twice: see bt_forget_page(). */
+        if (table->used_count[group] == PAGE_SIZE)
+            empty_group(bt, table, group);
+        table->used[group * PAGE_SIZE + table->used_count[group]++] =
+            (uint16_t)slot;
     }
     table->entry[slot] = entry;
 }
