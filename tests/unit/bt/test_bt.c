@@ -47,8 +47,10 @@ static void mmio_write(void *opaque, gpa_t gpa, unsigned size, uint64_t value)
 
 static uint32_t port_in(void *opaque, uint16_t port, unsigned size)
 {
-    (void)opaque, (void)port, (void)size;
-    return 0x5a;
+    const struct machine *m = opaque;
+
+    (void)port, (void)size;
+    return (uint32_t)m->vcpu.retired; /* a device that shows the time */
 }
 
 static void port_out(void *opaque, uint16_t port, unsigned size, uint32_t value)
@@ -119,7 +121,8 @@ static struct machine *machine_new(bool bt)
                                .ram_stored = ram_stored,
                                .tlb_flushed_page = flushed_page,
                                .tlb_flushed = flushed,
-                               .features = UINT32_MAX};
+                               .features = UINT32_MAX,
+                               .host_flags = true};
 
     ck_assert_int_eq(gmem_create(&m->gmem, RAM_LEN), 0);
     m->vcpu.stats = &m->stats;
@@ -329,6 +332,27 @@ START_TEST(an_x87_exception_has_the_guests_pointers)
 }
 END_TEST
 
+START_TEST(a_device_sees_the_retired_count)
+{
+    /* mov ecx, 3; 1: nop; in eax, dx; add ebx, eax; dec ecx; jnz 1b */
+    BOTH(0xb9, 3, 0, 0, 0, 0x90, 0xed, 0x01, 0xc3, 0x49, 0x75, 0xf9, UD2);
+}
+END_TEST
+
+START_TEST(undefined_flags_are_the_hosts)
+{
+    /* mov eax, 12345678h; mov ecx, 7; shl eax, cl; pushf; mul ecx; pushf;
+     * bsf edx, eax; pushf; bt eax, ecx; pushf; imul eax, ecx, 3; pushf;
+     * shld eax, ecx, 5; pushf; cdq; idiv ecx; pushf; rol ax, 3; pushf;
+     * sar al, 2; pushf; imul ecx, eax; pushf; shrd ax, cx, 9; pushf */
+    BOTH(0xb8, 0x78, 0x56, 0x34, 0x12, 0xb9, 7, 0, 0, 0, 0xd3, 0xe0, 0x9c, 0xf7,
+         0xe1, 0x9c, 0x0f, 0xbc, 0xd0, 0x9c, 0x0f, 0xa3, 0xc8, 0x9c, 0x6b, 0xc1,
+         3, 0x9c, 0x0f, 0xa4, 0xc8, 5, 0x9c, 0x99, 0xf7, 0xf9, 0x9c, 0x66, 0xc1,
+         0xc0, 3, 0x9c, 0xc0, 0xf8, 2, 0x9c, 0x0f, 0xaf, 0xc8, 0x9c, 0x66, 0x0f,
+         0xac, 0xc8, 9, 0x9c, UD2);
+}
+END_TEST
+
 START_TEST(indirect_branches_reach_their_targets)
 {
     /* mov ecx, 100; mov eax, CODE + 15; 1: call eax; dec ecx; jnz 1b; ud2
@@ -438,6 +462,8 @@ int main(void)
     tcase_add_test(tcase, a_trapping_store_keeps_the_fpu);
     tcase_add_test(tcase, a_store_through_cs_is_a_fault);
     tcase_add_test(tcase, an_x87_exception_has_the_guests_pointers);
+    tcase_add_test(tcase, a_device_sees_the_retired_count);
+    tcase_add_test(tcase, undefined_flags_are_the_hosts);
     tcase_add_test(tcase, indirect_branches_reach_their_targets);
     tcase_add_test(tcase, pushf_stores_the_whole_flags_image);
     tcase_add_test(tcase, an_instruction_across_a_page_boundary_is_translated);
