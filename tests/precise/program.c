@@ -325,8 +325,12 @@ static void flags(struct gen *g)
     case 4: byte(g, 0xfa); return;              /* cli */
     case 5: BYTES(g, "\x9c\x9d"); return;       /* pushf; popf */
     default:
-        byte(g, 0xfb);                        /* sti */
-        byte(g, 0x90 | (pick(g, 2) ? 0 : 8)); /* nop or cwde */
+        byte(g, 0xfb); /* sti, and then nop, cwde or pushf; pop eax */
+        switch (pick(g, 3)) {
+        case 0: byte(g, 0x90); return;
+        case 1: byte(g, 0x98); return;
+        default: BYTES(g, "\x9c\x58");
+        }
     }
 }
 
