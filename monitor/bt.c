@@ -163,6 +163,17 @@ static struct next deliver(struct bt_vcpu *bt)
     return go_on(bt);
 }
 
+/* What the lookup table leads to was translated for one mode. */
+static void set_mode(struct bt_vcpu *bt, uint32_t mode)
+{
+    enum bt_space space = mode & MODE_USER ? BT_USER : BT_KERNEL;
+
+    if (bt->tables[space].mode != mode)
+        bt_empty_table(bt, space);
+    bt->tables[space].mode = mode;
+    bt->mode = mode;
+}
+
 /* Find code for the vcpu's current instruction. */
 static struct next dispatch(struct bt_vcpu *bt)
 {
@@ -173,7 +184,7 @@ static struct next dispatch(struct bt_vcpu *bt)
         return leave_with(VCPU_EXIT_INTR);
     if (vcpu->inhibit != INHIBIT_NONE || !can_translate(vcpu))
         return step(bt, NULL);
-    bt->mode = current_mode(bt);
+    set_mode(bt, current_mode(bt));
     pc = bt_lookup(bt, vcpu->eip);
     if (pc == BT_FAULT)
         return deliver(bt);

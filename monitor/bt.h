@@ -44,11 +44,13 @@ struct bt_config {
 
 enum bt_space { BT_KERNEL, BT_USER, BT_SPACE_COUNT };
 
-/* Lookup table of one space: low 16 bits of the gip -> entry of a CCF. */
+/* Lookup table of one space: low 16 bits of the gip -> entry of a CCF. All are
+ * of one mode: an entry checks the address, not the mode. */
 struct bt_table {
     uint64_t *entry;
     uint16_t *used; /* slots that are not the miss stub, by group */
     uint32_t used_count[BT_TABLE_GROUPS];
+    uint32_t mode;
 };
 
 /* Host call stack of one space; valid for one mode word. */

@@ -442,6 +442,15 @@ START_TEST(loop_and_jecxz_branch_without_flags)
 }
 END_TEST
 
+START_TEST(an_indirect_call_finds_no_code_of_another_mode)
+{
+    /* mov ebx, f; call ebx; mov eax, cr0; or eax, 8 (TS); mov cr0, eax;
+     * call ebx; ud2; f: fld1; inc edx; ret */
+    BOTH(0xbb, 0x14, 0, 1, 0, 0xff, 0xd3, 0x0f, 0x20, 0xc0, 0x83, 0xc8, 8, 0x0f,
+         0x22, 0xc0, 0xff, 0xd3, UD2, 0xd9, 0xe8, 0x42, 0xc3);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bt");
@@ -472,6 +481,7 @@ int main(void)
     tcase_add_test(tcase,
                    a_page_of_conditional_branches_fits_the_tables_of_a_tu);
     tcase_add_test(tcase, loop_and_jecxz_branch_without_flags);
+    tcase_add_test(tcase, an_indirect_call_finds_no_code_of_another_mode);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
