@@ -23,7 +23,7 @@
  * start of its instruction, is taken out of the signal context with the help
  * of the CCF's points, and the context is redirected to world_leave.
  *
- * A fault anywhere else is a bug of ours: report and die by it.
+ * A fault anywhere else is a bug of ours: report and abort.
  */
 
 static _Thread_local struct bt_vcpu *bound;
@@ -90,9 +90,7 @@ static void NORETURN die(int sig, const siginfo_t *info, const greg_t *g)
     if (bound)
         vcpu_dump(bound->vcpu, stderr);
     fflush(stderr);
-    signal(sig, SIG_DFL);
-    raise(sig);
-    _exit(128 + sig);
+    abort(); /* whose handler gives the terminal back */
 }
 
 /* The host call stack is full of returns that never came (longjmp, context
