@@ -167,7 +167,8 @@ static void mark_labels(struct xlat *x)
         uint16_t index =
             in_page(x, target) ? x->index_at[target & PAGE_MASK] : XLAT_NO_INSN;
 
-        if (index == XLAT_NO_INSN)
+        /* Loops end a TU that is run alone: it may be left between rounds. */
+        if (index == XLAT_NO_INSN || ((x->mode & MODE_SINGLE) && index <= i))
             continue;
         xi->target = index;
         x->insns[index].label = true;
