@@ -335,7 +335,8 @@ static void emit_body(struct xlat *x)
         }
         emit_count(x, xi);
         emit_one(x, xi);
-        x->no_delivery = xi->in.op == OP_STI;
+        /* Where control may come from elsewhere the STI is stepped. */
+        x->no_delivery = xi->in.op == OP_STI && !xi->last && !xi[1].label;
         if (xi->last && xi->flow != FLOW_JUMP) {
             xlat_settle(x);
             xlat_leave(x, false, xlat_next(x, xi));

@@ -614,23 +614,40 @@ static void on_alarm(int sig, siginfo_t *info, void *uc)
     bt_kicked(probe.m->bt, uc);
 }
 
+static void kick_in_loop(const struct program *program, gip_t eip, int if_flag)
+{
+    struct sigaction action = {.sa_sigaction = on_alarm,
+                               .sa_flags = SA_SIGINFO | SA_ONSTACK};
+
+    probe.m = machine_new(program, true, false);
+    sigfillset(&action.sa_mask);
+    sigaction(SIGALRM, &action, NULL);
+    ualarm(10000, 0);
+    ck_assert_int_eq(machine_run(probe.m, 0), VCPU_EXIT_INTR);
+    ck_assert_uint_eq(probe.m->vcpu.eip, eip);
+    ck_assert_int_eq(probe.m->vcpu.if_flag, if_flag);
+    machine_free(probe.m);
+}
+
 /* sti; 1: jmp 1b. The loop is a place after STI only once. */
 START_TEST(a_kick_ends_a_loop_that_begins_right_after_sti)
 {
     static struct program program = {
         .code = {0xfb, 0xeb, 0xfe}
     };
-    struct sigaction action = {.sa_sigaction = on_alarm,
-                               .sa_flags = SA_SIGINFO | SA_ONSTACK};
 
-    probe.m = machine_new(&program, true, false);
-    sigfillset(&action.sa_mask);
-    sigaction(SIGALRM, &action, NULL);
-    ualarm(10000, 0);
-    ck_assert_int_eq(machine_run(probe.m, 0), VCPU_EXIT_INTR);
-    ck_assert_uint_eq(probe.m->vcpu.eip, CODE + 1);
-    ck_assert_uint_eq(probe.m->vcpu.if_flag, 1);
-    machine_free(probe.m);
+    kick_in_loop(&program, CODE + 1, 1);
+}
+END_TEST
+
+/* xor eax, eax; jz 1f; sti; 1: jmp 1b. The loop is never a place after STI. */
+START_TEST(a_kick_ends_a_loop_behind_an_sti_that_is_jumped_over)
+{
+    static struct program program = {
+        .code = {0x31, 0xc0, 0x74, 1, 0xfb, 0xeb, 0xfe}
+    };
+
+    kick_in_loop(&program, CODE + 5, 0);
 }
 END_TEST
 
@@ -648,6 +665,7 @@ int main(void)
                    a_page_fault_at_every_operand_gives_the_interpreters_state);
     tcase_add_test(tcase, a_hidden_fault_at_every_operand_is_not_seen);
     tcase_add_test(tcase, a_kick_ends_a_loop_that_begins_right_after_sti);
+    tcase_add_test(tcase, a_kick_ends_a_loop_behind_an_sti_that_is_jumped_over);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
