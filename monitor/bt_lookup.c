@@ -185,14 +185,16 @@ static void release_if_unused(struct bt_vcpu *bt, gfn_t gfn)
         mmu_trace_code(bt->mmu, gfn, false);
 }
 
-/* The instruction at gip crosses into the next page: a TU of its own. */
+/* The instruction at gip crosses into the next page: a TU of its own. There is
+ * no page beyond 4 GiB: the interpreter checks the limit of CS. */
 static struct ccf *translate_crossing(struct bt_vcpu *bt, enum bt_space space,
                                       struct xlat_request *request)
 {
     gip_t next = (request->gip | PAGE_MASK) + 1;
     struct ccf *ccf = NULL;
 
-    if (fetch_frame(bt, space, next, &request->gfn[1]) != MMU_RETRY)
+    if (next == 0 ||
+        fetch_frame(bt, space, next, &request->gfn[1]) != MMU_RETRY)
         return NULL;
     request->page[1] = code_bytes(bt, request->gfn[1]);
     if (!request->page[1])
