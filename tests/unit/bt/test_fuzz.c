@@ -59,6 +59,7 @@ struct setup {
 
 static struct machine *running;
 static uint64_t seed;
+static uint64_t first_seed; /* of the round: FUZZ_SEED repeats it */
 
 static uint32_t rnd(void)
 {
@@ -643,7 +644,6 @@ static bool is_at_rep(const struct machine *m)
 
 static void one_run(const struct pair *p, const struct setup *setup)
 {
-    uint64_t begun = seed;
     struct vcpu start = p->bt->vcpu;
     enum vcpu_exit exit;
     const char *what;
@@ -684,9 +684,9 @@ static void one_run(const struct pair *p, const struct setup *setup)
                 printf("%08x: %02x, not %02x\n", i, gmem_base(p->bt->gmem)[i],
                        gmem_base(p->interp->gmem)[i]);
     }
-    ck_assert_msg(!what, "%s (seed %#llx, user %d, paging %d, count %d)", what,
-                  (unsigned long long)begun, setup->user, setup->paging,
-                  setup->count);
+    ck_assert_msg(!what, "%s (FUZZ_SEED=%#llx, user %d, paging %d, count %d)",
+                  what, (unsigned long long)first_seed, setup->user,
+                  setup->paging, setup->count);
 }
 
 static void one_round(const struct setup *setup)
@@ -713,7 +713,7 @@ START_TEST(hostile_code_gives_the_interpreters_state)
     do {
         struct setup setup;
 
-        seed = round;
+        seed = first_seed = round;
         if (getenv("FUZZ_DUMP"))
             printf("FUZZ_SEED=%#llx\n", (unsigned long long)round);
         fflush(stdout);
