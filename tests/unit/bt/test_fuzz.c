@@ -399,12 +399,22 @@ static void put_code(void)
         fill[below(ARRAY_COUNT(fill))](image + CODE + at, PAGE_SIZE / 4);
 }
 
+/* SHLD and SHRD of 16 bits by more than 16 have no defined result (SDM 2B
+ * "SHLD"): make them SETcc. */
+static void drop_undefined(void)
+{
+    for (uint32_t at = CODE; at + 1 < CODE + CODE_LEN; at++)
+        if (image[at] == 0x0f && (image[at + 1] & 0xf6) == 0xa4)
+            image[at + 1] = 0x94;
+}
+
 static void put_image(const struct setup *setup)
 {
     memset(image, 0, sizeof(image));
     put_descriptors();
     put_tables(setup);
     put_code();
+    drop_undefined();
     random_bytes(image + DATA, 0x1000);
     for (uint32_t at = 0; at < 0x2000; at += 4)
         put32(STACK + at, CODE + below(CODE_LEN));
