@@ -114,7 +114,11 @@ bool xlat_uses_fpu(const struct insn *in)
                              BIT(FEAT_POPCNT) | BIT(FEAT_CLFLUSH) |
                              BIT(FEAT_MOVBE);
 
-    return in->op != OP_INVALID && !(integer & BIT(insn_feature(in->op)));
+    /* FCMOVcc and FCOMI are offered by the feature of CMOVcc. */
+    bool x87 = in->map == 0 && (in->opcode & 0xf8) == 0xd8;
+
+    return in->op != OP_INVALID &&
+           (x87 || !(integer & BIT(insn_feature(in->op))));
 }
 
 void xlat_step(struct xlat *x, const struct xlat_insn *xi)

@@ -433,6 +433,15 @@ START_TEST(a_page_of_conditional_branches_fits_the_tables_of_a_tu)
 }
 END_TEST
 
+START_TEST(a_conditional_x87_move_that_is_interpreted_sees_the_stack)
+{
+    /* fninit; fld1; fldz; stc; addr16 fcmovb st, st(1); fistp dword [DATA];
+     * mov eax, [DATA] */
+    BOTH(0xdb, 0xe3, 0xd9, 0xe8, 0xd9, 0xee, 0xf9, 0x67, 0xda, 0xc1, 0xdb, 0x1d,
+         0, 0, 9, 0, 0xa1, 0, 0, 9, 0, UD2);
+}
+END_TEST
+
 START_TEST(loop_and_jecxz_branch_without_flags)
 {
     /* stc; mov ecx, 50; 1: inc eax; loop 1b; jecxz 2f; ud2; 2: mov ecx, 1;
@@ -480,6 +489,8 @@ int main(void)
     tcase_add_test(tcase, two_engines_share_a_thread);
     tcase_add_test(tcase,
                    a_page_of_conditional_branches_fits_the_tables_of_a_tu);
+    tcase_add_test(tcase,
+                   a_conditional_x87_move_that_is_interpreted_sees_the_stack);
     tcase_add_test(tcase, loop_and_jecxz_branch_without_flags);
     tcase_add_test(tcase, an_indirect_call_finds_no_code_of_another_mode);
     suite_add_tcase(suite, tcase);
