@@ -90,6 +90,8 @@ bool cli_set_ram(struct cli *cli, const char *value)
 {
     struct property property;
 
+    if (*value == '\0')
+        return cli_fail(cli, "expected a size such as 512M or 1G");
     while (next_property(cli, &value, "size", &property)) {
         if (strcmp(property.key, "size") != 0)
             return unknown_property(cli, &property, "size");
