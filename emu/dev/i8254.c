@@ -167,6 +167,15 @@ static void fire(void *opaque)
     update(pit);
 }
 
+/* Before a change: time may have passed the timer's deadline with the clock not
+ * run since. The edge that is due comes first, or update() would look beyond
+ * it and the interrupt be lost, a one-shot timer's for good. */
+static void fire_if_due(struct i8254 *pit)
+{
+    if (pit->timer.armed && pit->timer.deadline <= clock_now(pit->clock))
+        fire(pit);
+}
+
 static void load(struct channel *c, int64_t now)
 {
     c->count = c->written;
@@ -179,9 +188,10 @@ static void load(struct channel *c, int64_t now)
 void i8254_set_gate(struct i8254 *pit, unsigned channel, bool gate)
 {
     struct channel *c = &pit->channel[channel];
-    int64_t now = now_ticks(pit);
     if (c->gate == gate)
         return;
+    fire_if_due(pit);
+    int64_t now = now_ticks(pit);
     if (!gate && c->started && !triggered(c))
         c->held = now >= c->start ? elapsed(c, now) : 0;
     c->gate = gate;
@@ -332,6 +342,7 @@ static void port_write(void *dev, uint64_t offset, unsigned size,
 {
     struct i8254 *pit = dev;
     (void)size;
+    fire_if_due(pit);
     if (offset == 3)
         write_control(pit, (uint8_t)value);
     else

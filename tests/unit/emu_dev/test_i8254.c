@@ -335,6 +335,20 @@ START_TEST(channel_0_interrupts_once_a_period_and_never_drifts)
 }
 END_TEST
 
+START_TEST(an_edge_that_is_due_survives_a_write_to_another_channel)
+{
+    set_mode(0, 4, 100);
+    unsigned before = irq0.rises;
+    now_ns += 1000000; /* past the edge, and no timer has run */
+    set_mode(2, 0, 5);
+    ck_assert_uint_eq(irq0.rises, before + 1);
+    set_mode(0, 2, 100);
+    now_ns += 1000000;
+    i8254_set_gate(pit, 2, false);
+    ck_assert_uint_eq(irq0.rises, before + 2);
+}
+END_TEST
+
 START_TEST(channel_0_in_mode_0_interrupts_once)
 {
     set_mode(0, 0, 100);
@@ -375,5 +389,7 @@ int main(void)
     tcase_add_test(tcase, read_back_latches_several_counters_at_once);
     tcase_add_test(tcase, channel_0_interrupts_once_a_period_and_never_drifts);
     tcase_add_test(tcase, channel_0_in_mode_0_interrupts_once);
+    tcase_add_test(tcase,
+                   an_edge_that_is_due_survives_a_write_to_another_channel);
     return run_case(tcase, "i8254");
 }
