@@ -65,7 +65,7 @@ def cpio(files):
 class Machine:
     """One run of popf or QEMU with its console on pipes."""
 
-    def __init__(self, command, files, label):
+    def __init__(self, command, files, label, env=None):
         self.label = label
         self.output = b""
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="popf-guest."))
@@ -80,7 +80,7 @@ class Machine:
         # A folder of its own, since the caller's may be closed to nobody.
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, cwd=self.folder, **become)
+            stderr=subprocess.STDOUT, cwd=self.folder, env=env, **become)
 
     def _stage(self, key, source):
         target = self.folder / key
@@ -145,9 +145,11 @@ class Machine:
             print(f"--- last output of {self.label}:", *tail, sep="\n")
 
 
-def popf(binary, accel, files, *options):
+def popf(binary, accel, files, *options, env=None):
+    """A machine as the tests want it; env replaces the environment."""
     return Machine(["{popf}", "-accel", accel, "-nographic", "-no-reboot",
-                    *options], {"popf": binary, **files}, f"popf -accel {accel}")
+                    *options], {"popf": binary, **files},
+                   f"popf -accel {accel}", env)
 
 
 def qemu(files, *options):

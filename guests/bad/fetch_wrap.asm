@@ -1,0 +1,6 @@
+; SPDX-License-Identifier: MIT
+; Code that runs around the end of the address space.
+%include "bad.inc"
+
+        mov eax, 0xFFFFFFFE
+        call eax

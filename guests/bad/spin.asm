@@ -1,0 +1,6 @@
+; SPDX-License-Identifier: MIT
+; For ever, without an interrupt.
+%include "bad.inc"
+
+        cli
+        jmp $

@@ -1,0 +1,5 @@
+; SPDX-License-Identifier: MIT
+; An exception without a handler, for it or for what follows.
+%include "bad.inc"
+
+        ud2

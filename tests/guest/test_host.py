@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""test_host.py TEST POPF ACCEL ELF: what the host sees of a running machine."""
+import os
+import re
+import sys
+
+import guest
+from guest import check
+
+PASS = 33  # 0x10 through isa-debug-exit
+
+
+def start(popf, accel, elf, *options):
+    """The self-test, started with an empty environment: no HOME either."""
+    return guest.popf(popf, accel, {"kernel": elf}, "-kernel", "{kernel}",
+                      "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
+                      *options, env={})
+
+
+def samples(machine, look):
+    """look(folder in /proc) again and again until the process is gone."""
+    folder = f"/proc/{machine.process.pid}"
+    count = 0
+    while machine.process.poll() is None:
+        try:
+            look(folder)
+            count += 1
+        except (FileNotFoundError, ProcessLookupError):
+            break  # it ended meanwhile
+    check(machine.wait(30) == PASS, "the self-test failed")
+    return count
+
+
+def mappings(popf, accel, elf):
+    """No mapping is ever writable and executable."""
+    seen = set()
+
+    def look(folder):
+        with open(f"{folder}/maps", encoding="utf-8") as maps:
+            for line in maps:
+                mode, name = re.match(r"\S+ (\S+) \S+ \S+ \d+ *(.*)",
+                                      line).groups()
+                check("w" not in mode or "x" not in mode, line.strip())
+                seen.add((mode[:3], "popf" if name.endswith("/popf") else name))
+
+    with start(popf, accel, elf) as machine:
+        count = samples(machine, look)
+    code = sorted(name for mode, name in seen if mode == "r-x" or mode == "--x")
+    print("executable:", ", ".join(code))
+    check("popf" in code, "saw no code")
+    check(count >= 20, f"only {count} looks at the mappings")
+    print(f"checks: {count}")
+
+
+def descriptors(popf, accel, elf):
+    """Its pipes, its own memory and timers, and nothing that leads out."""
+    with start(popf, accel, elf, "-append", "prompt") as machine:
+        machine.expect("selftest> ", 30)
+        folder = f"/proc/{machine.process.pid}/fd"
+        names = {int(number): os.readlink(f"{folder}/{number}")
+                 for number in os.listdir(folder)}
+        machine.send("poweroff")
+        check(machine.wait(30) == 0, "did not power off")
+    check({0, 1, 2} <= set(names), "no standard streams")
+    for number, name in sorted(names.items()):
+        print(number, name)
+        check(number <= 2 or name.startswith(("/memfd:", "anon_inode:")),
+              f"descriptor {number} is {name}")
+    print(f"checks: {len(names)}")
+
+
+if __name__ == "__main__":
+    sys.exit(guest.main({"mappings": mappings, "descriptors": descriptors},
+                        sys.argv[1:]))
