@@ -80,28 +80,26 @@ static uint32_t current_mode(const struct bt_vcpu *bt)
 /* ---- Entering ---- */
 
 /* Point the world switch at the space the vcpu is in. */
-static void select_space(struct bt_vcpu *bt, enum bt_space space)
+static void select_space(struct bt_vcpu *bt)
 {
-    struct bt_stack *stack = &bt->stacks[space];
+    struct bt_context *context = bt->context;
 
-    if (stack->mode != bt->mode || bt->single) {
-        stack->mode = bt->mode;
-        stack->rsp = stack->bottom;
-    }
+    if (bt->single)
+        context->stack.rsp = context->stack.bottom;
     bt->window = mmu_window_base(bt->mmu);
-    bt->table = (uint64_t)(uintptr_t)bt->tables[space].entry;
-    bt->host_sp = stack->rsp;
+    bt->table = (uint64_t)(uintptr_t)context->table.entry;
+    bt->host_sp = context->stack.rsp;
     bt->reset_stacks = false;
     bt_set_gs_base(bt, bt->window);
 }
 
 static const struct ccf_exit *enter(struct bt_vcpu *bt, uint64_t pc)
 {
-    enum bt_space space = bt->mode & MODE_USER ? BT_USER : BT_KERNEL;
+    struct bt_stack *stack = &bt->context->stack;
     const struct ccf_exit *exit;
     struct vcpu *vcpu = bt->vcpu;
 
-    select_space(bt, space);
+    select_space(bt);
     bt_fpu_load(bt);
     bt->flags = (vcpu->eflags & LIVE_FLAGS) | HOST_FLAGS;
     vcpu->eflags &= ~LIVE_FLAGS;
@@ -109,8 +107,7 @@ static const struct ccf_exit *enter(struct bt_vcpu *bt, uint64_t pc)
     exit = world_enter(bt, pc);
     if (exit->kind < EXIT_KICK)
         vcpu->eflags |= (uint32_t)bt->flags & LIVE_FLAGS;
-    bt->stacks[space].rsp =
-        bt->reset_stacks ? bt->stacks[space].bottom : bt->host_sp;
+    stack->rsp = bt->reset_stacks ? stack->bottom : bt->host_sp;
     return exit;
 }
 
@@ -163,17 +160,6 @@ static struct next deliver(struct bt_vcpu *bt)
     return go_on(bt);
 }
 
-/* What the lookup table leads to was translated for one mode. */
-static void set_mode(struct bt_vcpu *bt, uint32_t mode)
-{
-    enum bt_space space = mode & MODE_USER ? BT_USER : BT_KERNEL;
-
-    if (bt->tables[space].mode != mode)
-        bt_empty_table(bt, space);
-    bt->tables[space].mode = mode;
-    bt->mode = mode;
-}
-
 /* Find code for the vcpu's current instruction. */
 static struct next dispatch(struct bt_vcpu *bt)
 {
@@ -184,7 +170,7 @@ static struct next dispatch(struct bt_vcpu *bt)
         return leave_with(VCPU_EXIT_INTR);
     if (vcpu->inhibit != INHIBIT_NONE || !can_translate(vcpu))
         return step(bt, NULL);
-    set_mode(bt, current_mode(bt));
+    bt_set_mode(bt, current_mode(bt));
     pc = bt_lookup(bt, vcpu->eip);
     if (pc == BT_FAULT)
         return deliver(bt);
@@ -323,14 +309,12 @@ enum vcpu_exit bt_run(struct bt_vcpu *bt)
     return next.exit;
 }
 
-/* The tables are empty while single is set, so that whatever looks a target up
- * in them leaves, too. */
+/* The table of a mode with MODE_SINGLE stays empty, so that whatever looks a
+ * target up in it leaves, too. */
 enum vcpu_exit bt_run_tu(struct bt_vcpu *bt)
 {
     enum vcpu_exit exit;
 
-    for (unsigned i = 0; i < BT_SPACE_COUNT; i++)
-        bt_empty_table(bt, i);
     bt->single = true;
     exit = bt_run(bt);
     bt->single = false;
@@ -415,7 +399,7 @@ void bt_destroy(struct bt_vcpu *bt)
     bt_signal_unbind(bt);
     /* The MMU goes first: dropping its windows calls back into the rest. */
     mmu_destroy(bt->mmu);
-    bt_lookup_fini(bt);
+    bt_context_fini(bt);
     xlat_destroy(bt->xlat);
     tc_destroy(bt->tc);
     free(bt);
@@ -479,7 +463,7 @@ int bt_create(const struct bt_config *config, struct bt_vcpu **out)
     if (!err)
         err = create_translator(bt, config->features);
     if (!err)
-        err = bt_lookup_init(bt);
+        err = bt_context_init(bt);
     if (!err)
         err = bt_signal_bind(bt);
     if (err) {

@@ -7,9 +7,9 @@
  * the interpreter for one instruction), resolves exits, and turns host faults
  * and kicks inside CCFs into precise guest state.
  *
- * Private to monitor/. The files: bt.c the run loop, bt_lookup.c tables and
- * translation, bt_signal.c host signals, bt_glue.c common stubs, world.S the
- * world switch.
+ * Private to monitor/. The files: bt.c the run loop, bt_lookup.c from a gip to
+ * host code, bt_context.c lookup tables and host call stacks, bt_signal.c host
+ * signals, bt_glue.c common stubs, world.S the world switch.
  *
  * While a CCF runs, guest registers, flags and FPU are in host registers, and
  * vcpu->eflags holds the other flags only, the arithmetic ones and DF as 0.
@@ -39,26 +39,43 @@ struct bt_config {
 #define BT_TABLE_GROUPS (BT_TABLE_COUNT / PAGE_SIZE)
 #define BT_FETCH_COUNT  256u
 #define BT_SOFT_COUNT   8192u
+#define BT_CONTEXTS     4u /* of each space; a Linux kernel has two to four */
+#define BT_NO_MODE      UINT32_MAX
+#define BT_PAGE_LIST    1024u
 #define BT_GS_UNKNOWN   UINT64_MAX
 #define BT_STACK_LEN    (64u * KIB)
 
 enum bt_space { BT_KERNEL, BT_USER, BT_SPACE_COUNT };
 
-/* Lookup table of one space: low 16 bits of the gip -> entry of a CCF. All are
- * of one mode: an entry checks the address, not the mode. */
+/* Lookup table: low 16 bits of the gip -> entry of a CCF. */
 struct bt_table {
     uint64_t *entry;
     uint16_t *used; /* slots that are not the miss stub, by group */
     uint32_t used_count[BT_TABLE_GROUPS];
-    uint32_t mode;
 };
 
-/* Host call stack of one space; valid for one mode word. */
+/* Host call stack. */
 struct bt_stack {
     uint8_t *map;    /* guard page, then BT_STACK_LEN bytes */
     uint64_t bottom; /* initial rsp: holds the sentinel */
     uint64_t rsp;
-    uint32_t mode;
+};
+
+/* What CCFs of one mode word in one space run with: entries and return sites
+ * check the address, not the mode. */
+struct bt_context {
+    uint32_t mode; /* BT_NO_MODE: unused */
+    uint64_t last_used;
+    struct bt_table table;
+    struct bt_stack stack;
+};
+
+/* The pages of one space that code was fetched from since they were last
+ * forgotten. Only their mappings matter to tables and stacks. */
+struct bt_pages {
+    uint64_t bits[4 * GIB / PAGE_SIZE / 64];
+    gva_t list[BT_PAGE_LIST]; /* the first of them */
+    uint32_t count;           /* of all, also beyond the list */
 };
 
 /* A cached fetch translation; valid while the window's mapping stands. */
@@ -72,6 +89,11 @@ struct bt_site {
     uint64_t key;
     uint32_t traps;
 };
+
+static inline uint32_t bt_fetch_slot(gva_t page)
+{
+    return (page >> PAGE_SHIFT) % BT_FETCH_COUNT;
+}
 
 struct bt_vcpu {
     /* Read by world.S; offsets in world_offsets.h. */
@@ -91,8 +113,10 @@ struct bt_vcpu {
     struct xlat *xlat;
     struct stats *stats;
 
-    struct bt_table tables[BT_SPACE_COUNT];
-    struct bt_stack stacks[BT_SPACE_COUNT];
+    struct bt_context contexts[BT_SPACE_COUNT][BT_CONTEXTS];
+    struct bt_context *context; /* of the current mode */
+    uint64_t context_clock;
+    struct bt_pages fetched[BT_SPACE_COUNT];
     struct bt_fetch fetch[BT_SPACE_COUNT][BT_FETCH_COUNT];
     struct bt_site sites[BT_SOFT_COUNT];
     uint64_t miss; /* address of the miss stub */
@@ -161,9 +185,24 @@ void world_cancel(void);
 void world_enter_restartable(void);
 void world_enter_end(void);
 
-/* Set up and tear down tables and stacks. */
-MUST_CHECK int bt_lookup_init(struct bt_vcpu *bt);
-void bt_lookup_fini(struct bt_vcpu *bt);
+/* Set up and tear down contexts. (bt_context.c) */
+MUST_CHECK int bt_context_init(struct bt_vcpu *bt);
+void bt_context_fini(struct bt_vcpu *bt);
+
+/* Make the mode word current, with a context of its own: the least recently
+ * used one is taken over if there is none. */
+void bt_set_mode(struct bt_vcpu *bt, uint32_t mode);
+
+/* Enter a CCF in the current context's table. */
+void bt_table_set(struct bt_vcpu *bt, gip_t gip, uint64_t entry);
+
+/* Code of a page is about to run in a space. */
+void bt_page_fetched(struct bt_vcpu *bt, enum bt_space space, gva_t page);
+
+/* Forget what contexts and fetch cache know of a space, or of one page in all
+ * spaces, because what is mapped there may change. */
+void bt_forget_space(struct bt_vcpu *bt, enum bt_space space);
+void bt_forget_page(struct bt_vcpu *bt, gva_t page);
 
 /* Host address to run gip at, translating it if need be; 0 when the
  * interpreter has to run the instruction; 1 when vcpu->exc is filled. */
@@ -183,14 +222,6 @@ enum bt_fpu {
 void bt_fpu_save(struct bt_vcpu *bt);
 void bt_fpu_save_xmm(struct bt_vcpu *bt);
 void bt_fpu_load(struct bt_vcpu *bt);
-
-/* Empty a space's lookup table. */
-void bt_empty_table(struct bt_vcpu *bt, enum bt_space space);
-
-/* Empty a space's table, fetch cache and host call stack. */
-void bt_forget_space(struct bt_vcpu *bt, enum bt_space space);
-void bt_forget_page(struct bt_vcpu *bt, gva_t page);
-void bt_reset_stacks(struct bt_vcpu *bt);
 
 /* A site trapped; true when it is to be translated soft from now on. */
 bool bt_site_trapped(struct bt_vcpu *bt, gfn_t gfn, uint32_t offset,

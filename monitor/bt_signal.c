@@ -97,16 +97,12 @@ static void NORETURN die(int sig, const siginfo_t *info, const greg_t *g)
  * switches): drop them and make the call again. */
 static bool stack_overflow(struct bt_vcpu *bt, greg_t *g, uint64_t address)
 {
-    for (unsigned i = 0; i < BT_SPACE_COUNT; i++) {
-        const struct bt_stack *stack = &bt->stacks[i];
-        uint64_t guard = (uint64_t)(uintptr_t)stack->map;
+    const struct bt_stack *stack = &bt->context->stack;
 
-        if (address - guard < PAGE_SIZE) {
-            g[REG_RSP] = (greg_t)stack->bottom;
-            return true;
-        }
-    }
-    return false;
+    if (address - (uint64_t)(uintptr_t)stack->map >= PAGE_SIZE)
+        return false;
+    g[REG_RSP] = (greg_t)stack->bottom;
+    return true;
 }
 
 static enum mmu_result window_fault(struct bt_vcpu *bt, const greg_t *g,
@@ -142,10 +138,8 @@ static void ccf_fault(struct bt_vcpu *bt, greg_t *g, struct ccf *ccf,
         save_state(bt, g, ccf, point);
         redirect(bt, g, record[result]);
     } else if (bt->reset_stacks) {
-        enum bt_space space = bt->mode & MODE_USER ? BT_USER : BT_KERNEL;
-
         bt->reset_stacks = false;
-        g[REG_RSP] = (greg_t)bt->stacks[space].bottom;
+        g[REG_RSP] = (greg_t)bt->context->stack.bottom;
     }
 }
 

@@ -106,9 +106,7 @@ static void note_retired(struct bt_vcpu *bt, uint64_t rip)
 static void apply_reset(struct bt_vcpu *bt, greg_t *g)
 {
     if (bt->reset_stacks)
-        g[REG_RSP] =
-            (greg_t)bt->stacks[bt->mode & MODE_USER ? BT_USER : BT_KERNEL]
-                .bottom;
+        g[REG_RSP] = (greg_t)bt->context->stack.bottom;
     bt->reset_stacks = false;
 }
 
