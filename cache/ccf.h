@@ -32,6 +32,7 @@ struct ccf_point {
     uint8_t flags;      /* POINT_* */
 };
 #define POINT_NO_DELIVERY BIT(0) /* right after STI or MOV SS */
+#define POINT_FPU         BIT(1) /* the instruction reads or writes the FPU */
 
 enum exit_kind {
     EXIT_JUMP,   /* to target: chainable, or looked up */
@@ -39,6 +40,8 @@ enum exit_kind {
     EXIT_STEP,   /* the interpreter runs the instruction at target; if it
                   * falls through, the CCF goes on at resume_offset */
     EXIT_LOOKUP, /* r8d is the target; of the common stubs only */
+    EXIT_MISS,   /* of the common stubs only: the soft TLB lacks address r8d;
+                  * vcpu->soft_pc is in the instruction that accesses it */
     EXIT_CANCEL, /* of the world switch only: not entered, a kick pends */
     /* Made by signal handlers; the guest's state is saved already. */
     EXIT_KICK,    /* at an instruction boundary */
@@ -53,7 +56,6 @@ struct ccf_exit {
     enum exit_kind kind;
     gip_t target;
     bool memory;            /* STEP: the instruction has a memory operand */
-    bool soft_miss;         /* STEP: r8d is a page that the soft TLB lacks */
     bool uses_fpu;          /* STEP: the instruction reads or writes the FPU */
     uint32_t rel_offset;    /* of the rel32 that chaining patches */
     uint32_t stub_offset;   /* where the rel32 points when unchained */

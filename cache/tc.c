@@ -171,6 +171,17 @@ const struct ccf_point *ccf_find_point(const struct ccf *ccf, uint64_t rx,
     return &ccf->points[low - 1];
 }
 
+const struct ccf_point *ccf_next_insn(const struct ccf *ccf,
+                                      const struct ccf_point *point)
+{
+    const struct ccf_point *end = ccf->points + ccf->point_count;
+    uint16_t here = point->gip_offset;
+
+    while (point < end && point->gip_offset == here)
+        point++;
+    return point < end ? point : NULL;
+}
+
 static void evict(struct tc *tc, struct region *r)
 {
     if (r->count) {

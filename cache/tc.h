@@ -66,6 +66,11 @@ struct ccf *tc_find_host(const struct tc *tc, uint64_t rx);
 const struct ccf_point *ccf_find_point(const struct ccf *ccf, uint64_t rx,
                                        bool *exact);
 
+/* The first point of the next instruction behind a point's own; NULL when there
+ * is none. */
+const struct ccf_point *ccf_next_insn(const struct ccf *ccf,
+                                      const struct ccf_point *point);
+
 /* Room for at least len bytes of code, evicting a region if need be. The
  * result is an executable address; write through tc_mcode(). */
 uint64_t tc_reserve(struct tc *tc, size_t len);

@@ -15,6 +15,7 @@
  *   LOOKUP      the same for an indirect target; nothing to chain
  *   STEP        interpret one instruction; resume in the CCF if it fell
  *               through and nothing moved
+ *   MISS        likewise, and enter the page in the soft TLB
  *   KICK        leave the engine; state is saved
  *   EXC         a true page fault; state and vcpu->exc are saved
  *   EMULATE     interpret the instruction that trapped
@@ -77,6 +78,28 @@ static uint32_t current_mode(const struct bt_vcpu *bt)
            (bt->count ? MODE_COUNT : 0) | (bt->single ? MODE_SINGLE : 0);
 }
 
+/* What the loop does next. */
+struct next {
+    uint64_t pc;       /* host address to enter, if leave is false */
+    uint16_t counted;  /* instructions behind pc that are counted already */
+    int32_t esp_delta; /* pending at pc */
+    bool leave;
+    enum vcpu_exit exit; /* if leave is true */
+};
+
+/* An instruction of a CCF that the interpreter is to run, and where the CCF goes
+ * on behind it. Copied out of the CCF: the step may free that. */
+struct left {
+    struct next next; /* pc 0: nowhere */
+    gip_t next_gip;
+    uint16_t uncounted; /* not done yet, it included, but counted */
+    bool uses_fpu;
+    bool memory;    /* a memory operand that no code counted as soft */
+    bool soft_miss; /* the soft TLB lacks bt->target */
+};
+
+static const struct left left_nowhere = {.uses_fpu = true};
+
 /* ---- Entering ---- */
 
 /* Point the world switch at the space the vcpu is in. */
@@ -93,7 +116,12 @@ static void select_space(struct bt_vcpu *bt)
     bt_set_gs_base(bt, bt->window);
 }
 
-static const struct ccf_exit *enter(struct bt_vcpu *bt, uint64_t pc)
+static void move_esp(struct vcpu *vcpu, int32_t delta)
+{
+    vcpu->regs[REG_ESP] += (uint32_t)delta;
+}
+
+static const struct ccf_exit *enter(struct bt_vcpu *bt, const struct next *next)
 {
     struct bt_stack *stack = &bt->context->stack;
     const struct ccf_exit *exit;
@@ -103,8 +131,13 @@ static const struct ccf_exit *enter(struct bt_vcpu *bt, uint64_t pc)
     bt_fpu_load(bt);
     bt->flags = (vcpu->eflags & LIVE_FLAGS) | HOST_FLAGS;
     vcpu->eflags &= ~LIVE_FLAGS;
-    bt->entered = pc;
-    exit = world_enter(bt, pc);
+    move_esp(vcpu, -next->esp_delta);
+    bt->entered = next->pc;
+    exit = world_enter(bt, next->pc);
+    if (exit->kind == EXIT_CANCEL) {
+        move_esp(vcpu, next->esp_delta);
+        vcpu->ccf_retired -= next->counted;
+    }
     if (exit->kind < EXIT_KICK)
         vcpu->eflags |= (uint32_t)bt->flags & LIVE_FLAGS;
     stack->rsp = bt->reset_stacks ? stack->bottom : bt->host_sp;
@@ -113,20 +146,12 @@ static const struct ccf_exit *enter(struct bt_vcpu *bt, uint64_t pc)
 
 /* ---- Exits ---- */
 
-/* What the loop does next. */
-struct next {
-    uint64_t pc;      /* host address to enter, if leave is false */
-    uint16_t counted; /* instructions behind pc that are counted already */
-    bool leave;
-    enum vcpu_exit exit; /* if leave is true */
-};
-
 static struct next leave_with(enum vcpu_exit exit)
 {
     return (struct next){.leave = true, .exit = exit};
 }
 
-static struct next step(struct bt_vcpu *bt, const struct ccf_exit *exit);
+static struct next step(struct bt_vcpu *bt, const struct left *left);
 static struct next dispatch(struct bt_vcpu *bt);
 
 /* Move what CCFs counted into the vcpu's own count. */
@@ -169,60 +194,89 @@ static struct next dispatch(struct bt_vcpu *bt)
     if (vcpu->kick)
         return leave_with(VCPU_EXIT_INTR);
     if (vcpu->inhibit != INHIBIT_NONE || !can_translate(vcpu))
-        return step(bt, NULL);
+        return step(bt, &left_nowhere);
     bt_set_mode(bt, current_mode(bt));
     pc = bt_lookup(bt, vcpu->eip);
     if (pc == BT_FAULT)
         return deliver(bt);
     if (pc == BT_INTERPRET)
-        return step(bt, NULL);
+        return step(bt, &left_nowhere);
     return (struct next){.pc = pc};
 }
 
-/* Interpret one instruction; exit, if any, says where its CCF goes on. The
- * record is read before the step: the step may free it. */
-static struct next step(struct bt_vcpu *bt, const struct ccf_exit *exit)
+/* Interpret one instruction and go on behind it. */
+static struct next step(struct bt_vcpu *bt, const struct left *left)
 {
     struct vcpu *vcpu = bt->vcpu;
     uint64_t stale = bt->stale;
-    struct next next = {0};
-    gip_t resume_gip = 0;
-    uint16_t uncounted = 0;
-    bool soft_miss = false;
     enum vcpu_exit why;
 
-    if (exit && exit->resume_offset) {
-        next.pc = exit->ccf->start + exit->resume_offset;
-        resume_gip = exit->resume_gip;
-    }
-    if (exit) {
-        uncounted = exit->uncounted;
-        soft_miss = exit->soft_miss;
-        if (exit->memory && (bt->mode & MODE_USER))
-            vcpu->user_memops_soft++;
-    }
-    vcpu->ccf_retired -= uncounted;
+    if (left->memory && (bt->mode & MODE_USER))
+        vcpu->user_memops_soft++;
+    vcpu->ccf_retired -= left->uncounted;
     fold_retired(bt); /* RDTSC and devices may read the count */
-    if (exit && !exit->uses_fpu)
-        bt_fpu_save_xmm(bt);
-    else
+    if (left->uses_fpu)
         bt_fpu_save(bt);
+    else
+        bt_fpu_save_xmm(bt);
     stat_inc(bt->stats, STAT_CALLOUTS);
     why = interp_step(bt->interp);
     if (why == VCPU_EXIT_EXC)
         return deliver(bt);
     if (why != VCPU_EXIT_BUDGET)
         return leave_with(why);
-    if (soft_miss)
+    if (left->soft_miss)
         bt_soft_fill(bt, bt->target);
-    if (next.pc && !bt->single && vcpu->eip == resume_gip &&
+    if (left->next.pc && !bt->single && vcpu->eip == left->next_gip &&
         stale == bt->stale && !vcpu->kick && vcpu->inhibit == INHIBIT_NONE &&
         can_translate(vcpu) && current_mode(bt) == bt->mode) {
-        next.counted = (uint16_t)(uncounted ? uncounted - 1u : 0);
-        vcpu->ccf_retired += next.counted;
-        return next;
+        vcpu->ccf_retired += left->next.counted;
+        return left->next;
     }
     return go_on(bt);
+}
+
+static struct next step_exit(struct bt_vcpu *bt, const struct ccf_exit *exit)
+{
+    struct left left = {.next_gip = exit->resume_gip,
+                        .uncounted = exit->uncounted,
+                        .uses_fpu = exit->uses_fpu,
+                        .memory = exit->memory};
+
+    if (exit->resume_offset)
+        left.next.pc = exit->ccf->start + exit->resume_offset;
+    if (exit->uncounted)
+        left.next.counted = (uint16_t)(exit->uncounted - 1u);
+    bt->vcpu->eip = exit->target;
+    return step(bt, &left);
+}
+
+/* A probe did not find the page. The guest is at the point of the probe's call,
+ * and goes on at the first one of the next instruction. */
+static struct next soft_miss(struct bt_vcpu *bt)
+{
+    struct vcpu *vcpu = bt->vcpu;
+    struct ccf *ccf = tc_find_host(bt->tc, vcpu->soft_pc);
+    const struct ccf_point *point;
+    const struct ccf_point *next;
+    struct left left = {.soft_miss = true};
+    bool exact;
+
+    ENSURE(ccf);
+    point = ccf_find_point(ccf, vcpu->soft_pc - 1, &exact);
+    ENSURE(point);
+    next = ccf_next_insn(ccf, point);
+    left.uncounted = point->uncounted;
+    left.uses_fpu = point->flags & POINT_FPU;
+    if (next) {
+        left.next_gip = ccf->gip + next->gip_offset;
+        left.next.pc = ccf->start + next->host_offset;
+        left.next.counted = next->uncounted;
+        left.next.esp_delta = next->esp_delta;
+    }
+    vcpu->eip = ccf->gip + point->gip_offset;
+    move_esp(vcpu, point->esp_delta);
+    return step(bt, &left);
 }
 
 static void chain(struct bt_vcpu *bt, struct ccf_exit *exit, struct ccf *to)
@@ -266,7 +320,7 @@ static struct next trapped(struct bt_vcpu *bt, uint32_t weight)
             tc_drop(bt->tc, ccf);
         bt->stale++;
     }
-    return step(bt, NULL);
+    return step(bt, &left_nowhere);
 }
 
 static struct next handle(struct bt_vcpu *bt, const struct ccf_exit *exit)
@@ -277,7 +331,8 @@ static struct next handle(struct bt_vcpu *bt, const struct ccf_exit *exit)
     case EXIT_JUMP:
     case EXIT_CALL: return chain_to(bt, (struct ccf_exit *)exit);
     case EXIT_LOOKUP: vcpu->eip = bt->target; return go_on(bt);
-    case EXIT_STEP: vcpu->eip = exit->target; return step(bt, exit);
+    case EXIT_STEP: return step_exit(bt, exit);
+    case EXIT_MISS: return soft_miss(bt);
     case EXIT_CANCEL:
     case EXIT_KICK: return leave_with(VCPU_EXIT_INTR);
     case EXIT_EXC: return deliver(bt);
@@ -298,10 +353,8 @@ enum vcpu_exit bt_run(struct bt_vcpu *bt)
     }
     next = dispatch(bt);
     while (!next.leave) {
-        const struct ccf_exit *exit = enter(bt, next.pc);
+        const struct ccf_exit *exit = enter(bt, &next);
 
-        if (exit->kind == EXIT_CANCEL)
-            bt->vcpu->ccf_retired -= next.counted;
         next = handle(bt, exit);
     }
     bt_fpu_save(bt);
@@ -418,14 +471,16 @@ static int create_translator(struct bt_vcpu *bt, uint32_t features)
                    .retired = offsetof(struct vcpu, ccf_retired),
                    .user_memops = offsetof(struct vcpu, user_memops),
                    .user_memops_soft = offsetof(struct vcpu, user_memops_soft),
-                   .soft_tlb = offsetof(struct vcpu, soft_tlb)},
+                   .soft_tlb = offsetof(struct vcpu, soft_tlb),
+                   .soft_pc = offsetof(struct vcpu, soft_pc),
+                   .held = offsetof(struct vcpu, held)},
         .has_bmi2 = __builtin_cpu_supports("bmi2"),
         .opaque = bt,
         .is_soft = bt_site_is_soft,
     };
     struct tc_stubs stubs;
 
-    bt_glue_write(bt, &config.glue);
+    bt_glue_write(bt, &config);
     stubs = (struct tc_stubs){.miss = config.glue.miss,
                               .lookup = config.glue.lookup};
     tc_set_stubs(bt->tc, &stubs);

@@ -173,8 +173,9 @@ extern const struct ccf_exit bt_exit_exc;
 extern const struct ccf_exit bt_exit_emulate;
 extern const struct ccf_exit bt_exit_soft;
 
-/* Write the common stubs into the cache's glue area. */
-void bt_glue_write(struct bt_vcpu *bt, struct xlat_glue *glue);
+/* Write the common stubs into the cache's glue area, and where they are into
+ * config->glue. */
+void bt_glue_write(struct bt_vcpu *bt, struct xlat_config *config);
 
 /* Enter generated code at host address pc; returns the record of the exit it
  * was left by, or &bt_exit_cancel when a kick kept it from entering. */

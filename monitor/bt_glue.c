@@ -36,15 +36,44 @@ const struct ccf_exit bt_exit_exc = {.kind = EXIT_EXC};
 const struct ccf_exit bt_exit_emulate = {.kind = EXIT_EMULATE};
 const struct ccf_exit bt_exit_soft = {.kind = EXIT_SOFT};
 static const struct ccf_exit exit_lookup = {.kind = EXIT_LOOKUP};
+static const struct ccf_exit exit_miss = {.kind = EXIT_MISS};
+
+/*
+ * pop r9
+ * mov [r15 + soft_pc], r9
+ * mov r9, exit_miss
+ * jmp exit
+ */
+static void write_probes(struct emit *e, struct xlat_config *config)
+{
+    static const uint8_t pop_r9[] = {0x41, 0x59};
+    uint64_t miss = emit_rx(e);
+
+    emit_bytes(e, pop_r9, sizeof(pop_r9));
+    emit_store64_rd(e, HOST_VCPU, config->layout.soft_pc, HOST_R9);
+    emit_u8(e, 0x49);
+    emit_u8(e, 0xb9);
+    emit_u64(e, (uint64_t)(uintptr_t)&exit_miss);
+    emit_jmp(e, config->glue.exit);
+    for (unsigned i = 0; i < 4; i++) {
+        bool user = i & 1;
+        bool write = i & 2;
+
+        config->glue.probe[user][write] = emit_rx(e);
+        xlat_write_probe(e, config, user, write, miss);
+    }
+}
 
 /*
  * exit:     jmp [rip + 0]; .quad world_exit
  * miss:     mov r9, exit_lookup; jmp exit
  * sentinel: lea rsp, [rsp - 8]        the value stays for the next time
  * lookup:   movzx r9d, r8w; jmp [r14 + r9*8]
+ * and the probes of the soft TLB.
  */
-void bt_glue_write(struct bt_vcpu *bt, struct xlat_glue *glue)
+void bt_glue_write(struct bt_vcpu *bt, struct xlat_config *config)
 {
+    struct xlat_glue *glue = &config->glue;
     static const uint8_t jmp_rip[] = {0xff, 0x25, 0, 0, 0, 0};
     static const uint8_t lea_rsp[] = {0x48, 0x8d, 0x64, 0x24, 0xf8};
     const struct mcode *mcode = tc_mcode(bt->tc);
@@ -67,6 +96,7 @@ void bt_glue_write(struct bt_vcpu *bt, struct xlat_glue *glue)
     emit_bytes(&e, lea_rsp, sizeof(lea_rsp));
     glue->lookup = emit_rx(&e);
     emit_jmp_lookup(&e);
+    write_probes(&e, config);
 
     ENSURE(!e.overflow);
     bt->miss = glue->miss;

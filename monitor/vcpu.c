@@ -12,7 +12,7 @@ static const struct segment reset_data = {
 void soft_tlb_init(struct soft_tlb *tlb)
 {
     for (unsigned i = 0; i < SOFT_TLB_SLOTS; i++)
-        tlb->read[i] = tlb->write[i] = SOFT_TLB_NONE;
+        tlb->read[i] = tlb->write[i] = SOFT_TLB_NONE(i);
 }
 
 void vcpu_reset(struct vcpu *vcpu)

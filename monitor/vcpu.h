@@ -203,11 +203,13 @@ enum vcpu_exit {
 /*
  * The soft path's TLB: what translated code looks up inline for accesses that
  * must not go through a window. Direct-mapped by the low bits of the page
- * number. A tag is the negated page number (gva >> PAGE_SHIFT), or
- * SOFT_TLB_NONE; read and write tags of a slot never name different pages.
+ * number. A tag plus an address is the offset in the page that the slot holds,
+ * or 4096 and more for every address that is not in it: the tag is the negated
+ * address of the page, or SOFT_TLB_NONE() for no page. Read and write tags of a
+ * slot never name different pages.
  */
-#define SOFT_TLB_SLOTS 256u
-#define SOFT_TLB_NONE  0x80000000u
+#define SOFT_TLB_SLOTS      256u
+#define SOFT_TLB_NONE(slot) (0x80000u - ((uint32_t)(slot) << 12))
 
 struct soft_tlb {
     uint32_t read[SOFT_TLB_SLOTS];
@@ -231,7 +233,9 @@ struct vcpu {
     uint64_t ccf_retired;      /* instructions counted by CCFs */
     uint64_t user_memops;      /* memory operands of CPL 3 in CCFs, by block */
     uint64_t user_memops_soft; /* those of sites on the soft path */
-    bool irq_line;             /* the interrupt controller's INTR output */
+    uint64_t soft_pc; /* return address of the probe that missed; scratch */
+    uint64_t held;    /* scratch of one instruction in generated code */
+    bool irq_line;    /* the interrupt controller's INTR output */
     uint8_t fpu[512] __attribute__((aligned(64))); /* FXSAVE image */
     struct soft_tlb soft_tlb[2];                   /* of CPL 0-2, of CPL 3 */
 

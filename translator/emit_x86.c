@@ -184,6 +184,13 @@ void emit_store8_di(struct emit *e, enum host_reg base, int32_t disp,
     emit_u8(e, value);
 }
 
+void emit_store_rd_i(struct emit *e, enum host_reg base, int32_t disp,
+                     uint32_t value)
+{
+    emit_op_rd(e, 0, 0xc7, 0, base, disp);
+    emit_u32(e, value);
+}
+
 void emit_load8_rd(struct emit *e, enum host_reg dst, enum host_reg base,
                    int32_t disp)
 {

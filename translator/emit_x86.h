@@ -110,6 +110,8 @@ void emit_load_rd(struct emit *e, enum host_reg dst, enum host_reg base,
                   int32_t disp);
 void emit_store_rd(struct emit *e, enum host_reg base, int32_t disp,
                    enum host_reg src);
+void emit_store_rd_i(struct emit *e, enum host_reg base, int32_t disp,
+                     uint32_t value);
 /* mov byte [base + disp], imm8; movzx dst32, byte [base + disp]. */
 void emit_store8_di(struct emit *e, enum host_reg base, int32_t disp,
                     uint8_t value);

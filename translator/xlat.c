@@ -35,6 +35,19 @@ void xlat_destroy(struct xlat *x)
     free(x);
 }
 
+bool xlat_uses_fpu(const struct insn *in)
+{
+    const uint32_t integer = BIT(FEAT_BASE) | BIT(FEAT_CMOV) | BIT(FEAT_SEP) |
+                             BIT(FEAT_POPCNT) | BIT(FEAT_CLFLUSH) |
+                             BIT(FEAT_MOVBE);
+
+    /* FCMOVcc and FCOMI are offered by the feature of CMOVcc. */
+    bool x87 = in->map == 0 && (in->opcode & 0xf8) == 0xd8;
+
+    return in->op != OP_INVALID &&
+           (x87 || !(integer & BIT(insn_feature(in->op))));
+}
+
 static void add_point(struct xlat *x, uint16_t gip_offset, uint16_t uncounted)
 {
     struct ccf_point *p = &x->points[x->point_count];
@@ -51,7 +64,8 @@ static void add_point(struct xlat *x, uint16_t gip_offset, uint16_t uncounted)
         .gip_offset = gip_offset,
         .esp_delta = (int16_t)x->delta,
         .uncounted = uncounted,
-        .flags = x->no_delivery ? POINT_NO_DELIVERY : 0,
+        .flags = (x->no_delivery ? POINT_NO_DELIVERY : 0) |
+                 (xlat_uses_fpu(&x->insns[x->current].in) ? POINT_FPU : 0),
     };
 }
 
@@ -106,19 +120,6 @@ struct ccf_exit *xlat_emit_exit(struct xlat *x, enum exit_kind kind,
     emit_u64(&x->e, 0);
     emit_jmp(&x->e, x->config.glue.exit);
     return exit;
-}
-
-bool xlat_uses_fpu(const struct insn *in)
-{
-    const uint32_t integer = BIT(FEAT_BASE) | BIT(FEAT_CMOV) | BIT(FEAT_SEP) |
-                             BIT(FEAT_POPCNT) | BIT(FEAT_CLFLUSH) |
-                             BIT(FEAT_MOVBE);
-
-    /* FCMOVcc and FCOMI are offered by the feature of CMOVcc. */
-    bool x87 = in->map == 0 && (in->opcode & 0xf8) == 0xd8;
-
-    return in->op != OP_INVALID &&
-           (x87 || !(integer & BIT(insn_feature(in->op))));
 }
 
 void xlat_step(struct xlat *x, const struct xlat_insn *xi)
@@ -313,14 +314,19 @@ struct mark {
 
 static void emit_one(struct xlat *x, struct xlat_insn *xi)
 {
+    bool user = x->mode & MODE_USER;
     struct mark mark;
+
+    x->soft = is_soft(x, xi);
 
     xi->host_start = emit_offset(&x->e);
     xlat_point(x);
     mark = (struct mark){x->e.at, x->delta, x->point_count};
+    if (x->soft && user && (x->mode & MODE_COUNT) &&
+        xlat_accesses_memory(&xi->in))
+        xlat_add(x, x->config.layout.user_memops_soft, 1);
     if (xi->in.op != OP_INVALID && xi->in.address_size == 4 &&
-        !stores_through_cs(&xi->in) &&
-        (is_soft(x, xi) ? xlat_soft(x, xi) : handlers[xi->in.op](x, xi)))
+        !stores_through_cs(&xi->in) && handlers[xi->in.op](x, xi))
         return;
     x->e.at = mark.at;
     x->delta = mark.delta;

@@ -33,6 +33,10 @@ struct xlat_glue {
     uint64_t exit;   /* leave to the monitor, r9 = exit record */
     uint64_t miss;   /* look r8d up in C */
     uint64_t lookup; /* look r8d up in the table */
+    /* Host functions that look a linear address up in the soft TLB, by privilege
+     * (0: CPL 0-2, 1: CPL 3) and access (0: load, 1: store); see
+     * xlat_soft.c. */
+    uint64_t probe[2][2];
 };
 
 /* Offsets from the vcpu (r15) of what generated code touches. */
@@ -45,6 +49,8 @@ struct xlat_layout {
     int32_t user_memops; /* counters of memory operands */
     int32_t user_memops_soft;
     int32_t soft_tlb; /* struct soft_tlb[2] */
+    int32_t soft_pc;  /* 64 bits that a probe uses */
+    int32_t held;     /* 64 bits that one instruction uses */
 };
 
 struct xlat_config {
@@ -55,7 +61,7 @@ struct xlat_config {
     struct xlat_glue glue;
     struct xlat_layout layout;
     void *opaque;
-    bool has_bmi2; /* the host's: the inline soft path needs SHRX */
+    bool has_bmi2; /* the host has it: shifts that leave the flags alone */
     /* The memory access at this place trapped before: make it soft. */
     bool (*is_soft)(void *opaque, gfn_t gfn, uint32_t offset);
 };
@@ -77,5 +83,11 @@ struct xlat_request {
 /* Translate a TU. The CCF is in the cache on return. NULL when the first
  * instruction crosses into a page that the request does not have. */
 struct ccf *xlat_tu(struct xlat *xlat, const struct xlat_request *request);
+
+/* Write a probe for glue.probe[user][write] of a config whose layout and has_bmi2
+ * are set; it jumps to miss when the soft TLB lacks the page. */
+struct emit;
+void xlat_write_probe(struct emit *e, const struct xlat_config *config,
+                      bool user, bool write, uint64_t miss);
 
 #endif /* TRANSLATOR_XLAT_H */

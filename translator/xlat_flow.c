@@ -76,18 +76,28 @@ bool xlat_op_loop(struct xlat *x, const struct xlat_insn *xi)
  *               call stub | mov r8d, target; call [table]
  *               (return site)
  * call r/m  =>  mov r8d, r/m; as above; movzx r9d, r8w; call [r14 + r9*8]
+ *               (r8 is held while the place on the stack is looked up)
  */
 bool xlat_op_call(struct xlat *x, const struct xlat_insn *xi)
 {
     const struct insn *in = &xi->in;
     bool direct = xlat_is_direct(in);
+    bool hold = !direct && !xlat_ref_is_plain(x, SEG_SS);
+    struct xlat_operand top = xlat_stack(x, -4, true);
+    struct xlat_ref ref;
 
     if (in->operand_size != 4 || in->operand[0].kind == OPERAND_FAR ||
         (!direct && in->operand[0].size != 4))
         return false;
     if (!direct && !xlat_load_target(x, xi))
         return false;
-    emit_store_window_i(&x->e, HOST_ESP, x->delta - 4, xlat_next(x, xi));
+    if (hold)
+        xlat_hold(x, HOST_TARGET);
+    if (!xlat_ref(x, xi, &top, &ref))
+        return false;
+    xlat_store_i(x, &ref, xlat_next(x, xi));
+    if (hold)
+        xlat_held(x, HOST_TARGET);
     x->delta -= 4;
     xlat_settle(x);
     if (direct)
@@ -105,10 +115,12 @@ bool xlat_op_ret(struct xlat *x, const struct xlat_insn *xi)
 {
     const struct insn *in = &xi->in;
     bool far = in->opcode == 0xca || in->opcode == 0xcb;
+    struct xlat_operand top = xlat_stack(x, 0, false);
+    struct xlat_ref ref;
 
-    if (in->operand_size != 4 || far)
+    if (in->operand_size != 4 || far || !xlat_ref(x, xi, &top, &ref))
         return false;
-    emit_load_window(&x->e, HOST_TARGET, HOST_ESP, x->delta);
+    xlat_load(x, HOST_TARGET, &ref);
     x->delta += 4 + (in->imm_len ? (uint16_t)in->imm : 0);
     xlat_settle(x);
     emit_ret(&x->e);
@@ -176,6 +188,7 @@ bool xlat_op_pushf(struct xlat *x, const struct xlat_insn *xi)
 {
     static const uint8_t pushfq_pop_r8[] = {0x9c, 0x41, 0x58};
     struct emit *e = &x->e;
+    struct xlat_operand top = xlat_stack(x, -4, true);
 
     if (xi->in.operand_size != 4)
         return false;
@@ -187,7 +200,8 @@ bool xlat_op_pushf(struct xlat *x, const struct xlat_insn *xi)
     emit_load_rd(e, HOST_R9, HOST_VCPU, x->config.layout.eflags);
     emit_lea32_rr(e, HOST_R8, HOST_R8, HOST_R9);
     emit_lea_rd(e, HOST_R8, HOST_R8, -0x202);
-    emit_store_window(e, HOST_ESP, x->delta - 4, HOST_R8);
+    if (!xlat_store_r8(x, xi, &top))
+        return false;
     x->delta -= 4;
     return true;
 }

@@ -29,37 +29,31 @@ static bool names_system_register(const struct insn *in)
     return false;
 }
 
-static bool has_segment_base(const struct insn *in)
+static const struct insn_operand *memory_operand(const struct insn *in)
 {
-    return in->mem.seg == SEG_FS || in->mem.seg == SEG_GS;
+    for (unsigned i = 0; i < in->operand_count; i++)
+        if (in->operand[i].kind == OPERAND_MEM)
+            return &in->operand[i];
+    return NULL;
 }
 
-/*
- * lea r8d, [ea]
- * mov r9d, [r15 + base of FS or GS]    FS and GS only
- * lea r8d, [r8 + r9]
- */
-bool xlat_address(struct xlat *x, const struct xlat_insn *xi)
+/* BT and kin with a register offset reach beyond their operand. */
+static bool has_bit_offset(const struct insn *in)
 {
-    const struct insn *in = &xi->in;
-    uint32_t need = in->mem.seg == SEG_FS ? MODE_FS : MODE_GS;
+    bool bit_test = in->op == OP_BT || in->op == OP_BTS || in->op == OP_BTR ||
+                    in->op == OP_BTC;
 
-    if (has_segment_base(in) && !(x->mode & need))
-        return false;
-    emit_lea_operand(&x->e, HOST_R8, in, x->delta);
-    if (has_segment_base(in)) {
-        emit_load_rd(&x->e, HOST_R9, HOST_VCPU,
-                     x->config.layout.seg_base + 4 * in->mem.seg);
-        emit_lea32_rr(&x->e, HOST_R8, HOST_R8, HOST_R9);
-    }
-    return true;
+    return bit_test && in->has_mem && in->operand[1].kind == OPERAND_REG;
 }
 
-/* The instruction itself, its memory operand through the window. */
+/* The instruction itself, its memory operand wherever xlat_ref() says. */
 bool xlat_copy(struct xlat *x, const struct xlat_insn *xi)
 {
     const struct insn *in = &xi->in;
-    struct emit_insn how = {.window = true};
+    const struct insn_operand *mem = memory_operand(in);
+    struct xlat_operand operand = {.encoded = true};
+    struct xlat_ref ref = {.encoded = true};
+    struct emit_insn how;
 
     if (names_system_register(in))
         return false;
@@ -67,13 +61,19 @@ bool xlat_copy(struct xlat *x, const struct xlat_insn *xi)
         return false;
     if (names_esp(in))
         xlat_sync(x);
-    if (in->has_mem && has_segment_base(in)) {
-        if (!xlat_address(x, xi))
+    if (x->soft && has_bit_offset(in))
+        return xlat_soft_bit_test(x, xi);
+    if (in->has_mem) {
+        operand.seg = in->mem.seg;
+        operand.size = mem ? mem->size : 0;
+        operand.write = mem && mem->written;
+        if (!xlat_ref(x, xi, &operand, &ref))
             return false;
-        how.use_base = true;
-        how.base = HOST_R8;
     }
-    how.esp_delta = x->delta;
+    how = (struct emit_insn){.esp_delta = x->delta,
+                             .use_base = !ref.encoded,
+                             .base = ref.base,
+                             .window = ref.window};
     return emit_insn(&x->e, in, &how);
 }
 
@@ -94,47 +94,6 @@ bool xlat_op_copy(struct xlat *x, const struct xlat_insn *xi)
 
     xlat_reencode(&other.in);
     return xlat_copy(x, &other);
-}
-
-/* By handler: the mode bits without which it does not copy; NOT_COPIED if it does
- * something else. */
-#define NOT_COPIED    0x80000000u
-#define NEED_copy     0
-#define NEED_mov      0
-#define NEED_x87      MODE_X87
-#define NEED_sse      MODE_SSE
-#define NEED_jmp      NOT_COPIED
-#define NEED_ret      NOT_COPIED
-#define NEED_transfer NOT_COPIED
-#define NEED_jcc      NOT_COPIED
-#define NEED_loop     NOT_COPIED
-#define NEED_call     NOT_COPIED
-#define NEED_fallback NOT_COPIED
-#define NEED_lea      NOT_COPIED
-#define NEED_push     NOT_COPIED
-#define NEED_pop      NOT_COPIED
-#define NEED_leave    NOT_COPIED
-#define NEED_string   NOT_COPIED
-#define NEED_nop      NOT_COPIED
-#define NEED_cli      NOT_COPIED
-#define NEED_sti      NOT_COPIED
-#define NEED_rdtsc    NOT_COPIED
-#define NEED_pushf    NOT_COPIED
-
-static const uint32_t copy_needs[OP_COUNT] = {
-    [OP_INVALID] = NOT_COPIED,
-#define OP(mnemonic, feature, interp, handler, undefined_flags) \
-    [OP_##mnemonic] = NEED_##handler,
-#include "translator/decode/insn_ops.def"
-#undef OP
-};
-
-bool xlat_is_copied(const struct xlat *x, const struct xlat_insn *xi)
-{
-    uint32_t need = copy_needs[xi->in.op];
-
-    return need != NOT_COPIED && (x->mode & need) == need &&
-           !names_system_register(&xi->in);
 }
 
 bool xlat_op_x87(struct xlat *x, const struct xlat_insn *xi)
@@ -229,9 +188,12 @@ bool xlat_op_lea(struct xlat *x, const struct xlat_insn *xi)
 }
 
 /* Load the 32-bit operand into r8d. */
-static bool load_operand(struct xlat *x, const struct xlat_insn *xi)
+bool xlat_load_target(struct xlat *x, const struct xlat_insn *xi)
 {
     const struct insn_operand *o = &xi->in.operand[0];
+    struct xlat_operand operand = {
+        .seg = xi->in.mem.seg, .size = 4, .base = HOST_R8};
+    struct xlat_ref ref;
 
     if (o->size != 4)
         return false;
@@ -240,9 +202,10 @@ static bool load_operand(struct xlat *x, const struct xlat_insn *xi)
     } else if (o->kind == OPERAND_REG) {
         emit_mov_rr(&x->e, HOST_R8, host_of(o->index));
     } else if (o->kind == OPERAND_MEM) {
-        if (!xlat_address(x, xi))
+        emit_lea_operand(&x->e, HOST_R8, &xi->in, x->delta);
+        if (!xlat_ref(x, xi, &operand, &ref))
             return false;
-        emit_load_window(&x->e, HOST_R8, HOST_R8, 0);
+        xlat_load(x, HOST_R8, &ref);
     } else {
         return false;
     }
@@ -259,32 +222,49 @@ bool xlat_op_push(struct xlat *x, const struct xlat_insn *xi)
 {
     const struct insn *in = &xi->in;
     const struct insn_operand *o = &in->operand[0];
-    int32_t at = x->delta - 4;
+    struct xlat_operand top = xlat_stack(x, -4, true);
+    bool direct = o->kind == OPERAND_REG && o->index != REG_ESP;
+    struct xlat_ref ref;
 
     if (in->operand_size != 4)
         return false;
-    if (o->kind == OPERAND_IMM) {
-        emit_store_window_i(&x->e, HOST_ESP, at, (uint32_t)in->imm);
-    } else if (o->kind == OPERAND_REG && o->index != REG_ESP) {
-        emit_store_window(&x->e, HOST_ESP, at, host_of(o->index));
-    } else {
-        if (!load_operand(x, xi))
+    if (o->kind == OPERAND_IMM || direct) {
+        if (!xlat_ref(x, xi, &top, &ref))
             return false;
-        emit_store_window(&x->e, HOST_ESP, at, HOST_R8);
+        if (direct)
+            xlat_store(x, &ref, host_of(o->index));
+        else
+            xlat_store_i(x, &ref, (uint32_t)in->imm);
+    } else if (!xlat_load_target(x, xi) || !xlat_store_r8(x, xi, &top)) {
+        return false;
     }
     x->delta -= 4;
     return true;
 }
 
 /* pop m: the address is computed with ESP as it is after the pop (SDM 2B
- * "POP"): mov r11d, gs:[r12 + delta]; lea r8d, [ea]; mov gs:[r8], r11d */
+ * "POP"): mov r11d, gs:[r12 + delta]; lea r8d, [ea]; mov gs:[r8], r11d.
+ * Where the address takes r11: mov [held], r11; (ref); mov r9, [held] */
 static bool pop_memory(struct xlat *x, const struct xlat_insn *xi)
 {
-    emit_load_window(&x->e, HOST_R11, HOST_ESP, x->delta);
-    x->delta += 4;
-    if (!xlat_address(x, xi))
+    const struct insn *in = &xi->in;
+    struct xlat_operand top = xlat_stack(x, 0, false);
+    struct xlat_operand to = {
+        .seg = in->mem.seg, .size = 4, .write = true, .base = HOST_R8};
+    struct xlat_ref ref;
+
+    if (!xlat_ref(x, xi, &top, &ref))
         return false;
-    emit_store_window(&x->e, HOST_R8, 0, HOST_R11);
+    xlat_load(x, HOST_R11, &ref);
+    if (x->soft)
+        xlat_hold(x, HOST_R11);
+    x->delta += 4;
+    emit_lea_operand(&x->e, HOST_R8, in, x->delta);
+    if (!xlat_ref(x, xi, &to, &ref))
+        return false;
+    if (x->soft)
+        xlat_held(x, HOST_R11);
+    xlat_store(x, &ref, HOST_R11);
     return true;
 }
 
@@ -293,14 +273,16 @@ bool xlat_op_pop(struct xlat *x, const struct xlat_insn *xi)
 {
     const struct insn *in = &xi->in;
     const struct insn_operand *o = &in->operand[0];
+    struct xlat_operand top = xlat_stack(x, 0, false);
+    struct xlat_ref ref;
 
     if (in->operand_size != 4)
         return false;
     if (o->kind == OPERAND_MEM)
         return pop_memory(x, xi);
-    if (o->kind != OPERAND_REG)
+    if (o->kind != OPERAND_REG || !xlat_ref(x, xi, &top, &ref))
         return false;
-    emit_load_window(&x->e, host_of(o->index), HOST_ESP, x->delta);
+    xlat_load(x, host_of(o->index), &ref);
     x->delta = o->index == REG_ESP ? 0 : x->delta + 4;
     return true;
 }
@@ -308,9 +290,12 @@ bool xlat_op_pop(struct xlat *x, const struct xlat_insn *xi)
 /* leave  =>  mov r8d, gs:[ebp]; lea r12d, [rbp + 4]; mov ebp, r8d */
 bool xlat_op_leave(struct xlat *x, const struct xlat_insn *xi)
 {
-    if (xi->in.operand_size != 4)
+    struct xlat_operand frame = {.seg = SEG_SS, .size = 4, .base = HOST_RBP};
+    struct xlat_ref ref;
+
+    if (xi->in.operand_size != 4 || !xlat_ref(x, xi, &frame, &ref))
         return false;
-    emit_load_window(&x->e, HOST_R8, HOST_RBP, 0);
+    xlat_load(x, HOST_R8, &ref);
     emit_lea_rd(&x->e, HOST_ESP, HOST_RBP, 4);
     emit_mov_rr(&x->e, HOST_RBP, HOST_R8);
     x->delta = 0;
@@ -336,6 +321,8 @@ bool xlat_op_string(struct xlat *x, const struct xlat_insn *xi)
     bool source = form == 0xa4 || form == 0xa6 || form == 0xac;
     bool dest = form != 0xac;
 
+    if (x->soft)
+        return xlat_soft_string(x, xi);
     if (source && in->mem.seg != SEG_DS)
         return false;
     if (source)
@@ -353,9 +340,4 @@ bool xlat_op_string(struct xlat *x, const struct xlat_insn *xi)
     if (dest)
         emit_mov_rr(&x->e, HOST_RDI, HOST_RDI);
     return true;
-}
-
-bool xlat_load_target(struct xlat *x, const struct xlat_insn *xi)
-{
-    return load_operand(x, xi);
 }

@@ -72,6 +72,7 @@ struct xlat {
     int32_t delta;    /* guest ESP = r12 + delta */
     uint32_t current; /* index of the instruction being emitted */
     bool no_delivery; /* the next point follows STI */
+    bool soft;        /* the current instruction's accesses are */
     struct ccf_point points[3 * XLAT_MAX_INSNS + 8];
     uint32_t point_count;
     struct ccf_exit exits[2 * XLAT_MAX_INSNS + 8];
@@ -161,19 +162,78 @@ void xlat_add(struct xlat *x, int32_t counter, uint32_t count);
 /* Whether the instruction reads or writes memory, its stack included. */
 bool xlat_accesses_memory(const struct insn *in);
 
-/* The instruction with its memory operand looked up in the soft TLB, or left to
- * the interpreter on a miss. False when the form has no soft translation. */
-bool xlat_soft(struct xlat *x, const struct xlat_insn *xi);
-
-/* Whether the mode allows the handler to copy the instruction at all. */
-bool xlat_is_copied(const struct xlat *x, const struct xlat_insn *xi);
-
 /* Whether the FPU is touched: the exit has to save it whole. */
 bool xlat_uses_fpu(const struct insn *in);
 
-/* Compute the linear address of the memory operand into r8d (segment base
- * added). False when the segment is not usable in this mode. */
-bool xlat_address(struct xlat *x, const struct xlat_insn *xi);
+/* ---- Memory operands (xlat_ref.c, xlat_soft.c) ---- */
+
+/* A memory operand of the guest: the offset in its segment, and the access. */
+struct xlat_operand {
+    uint8_t seg; /* enum seg */
+    uint8_t size;
+    bool write;         /* it stores, whether it loads or not */
+    bool encoded;       /* the offset is the instruction's own address; */
+    enum host_reg base; /* else it is [base + disp], r8 or a guest register */
+    int32_t disp;
+};
+
+/* How a host instruction addresses it. */
+struct xlat_ref {
+    bool window;        /* gs:, 32-bit address; else a host address */
+    bool encoded;       /* the instruction's own address; */
+    enum host_reg base; /* else [base + disp] */
+    int32_t disp;
+};
+
+/*
+ * Where an operand is. Every memory access of translated code goes through here:
+ *
+ *      offset = the instruction's address, or base + disp, in 32 bits
+ *      linear = offset + base of the segment: none for CS DS ES SS, which are
+ *               flat where CCFs run; FS and GS add theirs, from the vcpu
+ *      host   = window + linear, by gs: and a 32-bit address; or, in an
+ *               instruction that is soft, what the soft TLB has for linear
+ *
+ * Code is emitted only where something has to be computed: then the operand is at
+ * [r8], and r8-r11 are lost. Keep a value across by xlat_hold(). A miss leaves the
+ * CCF, and the interpreter runs the whole instruction: between its first byte and
+ * the probe of its last operand nothing that the guest sees may have changed.
+ * ESP-based addresses take x->delta as it is at the call.
+ *
+ * False: the operand has no translation, the instruction is a step.
+ */
+MUST_CHECK bool xlat_ref(struct xlat *x, const struct xlat_insn *xi,
+                         const struct xlat_operand *operand,
+                         struct xlat_ref *ref);
+
+/* Whether xlat_ref() emits nothing for [base + disp] in the segment. */
+bool xlat_ref_is_plain(const struct xlat *x, unsigned seg);
+
+/* The 32 bits at SS:[ESP + disp], the pending delta applied. */
+struct xlat_operand xlat_stack(const struct xlat *x, int32_t disp, bool write);
+
+/* 32-bit accesses to an operand that is not encoded. */
+void xlat_load(struct xlat *x, enum host_reg dst, const struct xlat_ref *ref);
+void xlat_store(struct xlat *x, const struct xlat_ref *ref, enum host_reg src);
+void xlat_store_i(struct xlat *x, const struct xlat_ref *ref, uint32_t value);
+
+/* Store r8d to an operand. */
+MUST_CHECK bool xlat_store_r8(struct xlat *x, const struct xlat_insn *xi,
+                              const struct xlat_operand *operand);
+
+/* Keep a register's 64 bits over an xlat_ref(); one at a time. */
+void xlat_hold(struct xlat *x, enum host_reg reg);
+void xlat_held(struct xlat *x, enum host_reg reg);
+
+/* r8d is a linear address: make r8 the host's, by the soft TLB, or leave. */
+void xlat_probe(struct xlat *x, unsigned size, bool write);
+
+/* BT and kin with a register offset, whose address is computed first; false as
+ * above. */
+bool xlat_soft_bit_test(struct xlat *x, const struct xlat_insn *xi);
+
+/* A single string instruction by probes. */
+bool xlat_soft_string(struct xlat *x, const struct xlat_insn *xi);
 
 /* Load the 32-bit operand 0 (register or memory) into r8d; false as above. */
 bool xlat_load_target(struct xlat *x, const struct xlat_insn *xi);

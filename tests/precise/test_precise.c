@@ -29,6 +29,8 @@
 #define STEPS_MAX  200u /* of the host, from a kick to a boundary */
 #define FAULTS_MAX 64u
 #define INT3       0xcc
+#define CALL       0xe8
+#define RET        0xc3
 
 struct site {
     uint64_t at;
@@ -175,11 +177,12 @@ static void disarm(void)
 
 /* ---- Sites ---- */
 
-/* Is the host instruction one that accesses guest memory? NOT R10D stands for
- * the soft path. */
+/* Is the host instruction one that accesses guest memory? LEA R10D, [R8 + ...]
+ * stands for the soft path. */
 static bool is_memory(const uint8_t *code)
 {
-    if (code[0] == 0x65 || !memcmp(code, "\x41\xf7\xd2", 3))
+    if (code[0] == 0x65 || !memcmp(code, "\x45\x8d\x50", 3) ||
+        !memcmp(code, "\x45\x8d\x10", 3))
         return true;
     while (*code == 0x66 || *code == 0xf2 || *code == 0xf3)
         code++;
@@ -190,6 +193,28 @@ static void add_site(uint64_t at)
 {
     ENSURE(site_count < SITES_MAX);
     sites[site_count++] = (struct site){.at = at};
+}
+
+/* The instructions of a probe that a CCF calls. */
+static void add_probe(const struct mcode *mcode, const uint8_t *call,
+                      uint64_t at)
+{
+    const uint8_t *code = call;
+    char text[96];
+    int32_t rel;
+
+    memcpy(&rel, call + 1, sizeof(rel));
+    at += 5 + (uint64_t)(int64_t)rel;
+    if (*call != CALL || at - (uint64_t)(uintptr_t)mcode->rx >= TC_GLUE_LEN)
+        return;
+    for (unsigned i = 0; i < site_count; i++)
+        if (sites[i].at == at)
+            return;
+    do {
+        add_site(at);
+        code = mcode_rw(mcode, at);
+        at += insn_format_host(code, 16, at, text, sizeof(text));
+    } while (*code != RET);
 }
 
 static void add_ccf(const struct mcode *mcode, const struct ccf *ccf)
@@ -208,6 +233,7 @@ static void add_ccf(const struct mcode *mcode, const struct ccf *ccf)
             boundary = &sites[site_count - 1];
         if (boundary && is_memory(code))
             boundary->memory = true;
+        add_probe(mcode, code, at);
         at += insn_format_host(code, end - at, at, text, sizeof(text));
     }
 }

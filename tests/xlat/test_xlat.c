@@ -41,6 +41,8 @@ static const struct xlat_layout layout = {
     .user_memops = 0x48,
     .user_memops_soft = 0x50,
     .soft_tlb = 0x1000,
+    .soft_pc = 0x58,
+    .held = 0x60,
 };
 
 static const struct {
@@ -53,6 +55,7 @@ static const struct {
     {"[r15+0x30]", "[vcpu.fs_base]" },
     {"[r15+0x34]", "[vcpu.gs_base]" },
     {"[r15+0x40]", "[vcpu.retired]" },
+    {"[r15+0x60]", "[vcpu.held]"    },
 };
 
 /* ---- Text ---- */
@@ -153,6 +156,10 @@ static void put_address(struct text *t, const struct ccf *ccf, uint64_t to)
         put(t, "miss");
     else if (to == glue.lookup)
         put(t, "lookup");
+    else if (to == glue.probe[0][0])
+        put(t, "load_probe");
+    else if (to == glue.probe[0][1])
+        put(t, "store_probe");
     else if (to - ccf->start < ccf->host_len)
         put(t, "+%llx", (unsigned long long)(to - ccf->body));
     else
@@ -292,6 +299,8 @@ static void setup(void)
     glue.exit = (uint64_t)(uintptr_t)tc_mcode(tc)->rx;
     glue.miss = glue.exit + 16;
     glue.lookup = glue.exit + 32;
+    glue.probe[0][0] = glue.exit + 48;
+    glue.probe[0][1] = glue.exit + 64;
     stubs = (struct tc_stubs){glue.miss, glue.lookup};
     tc_set_stubs(tc, &stubs);
 }

@@ -41,9 +41,12 @@ static ZydisDecodedOperand guest_operands[ZYDIS_MAX_OPERAND_COUNT];
 static uint8_t guest_bytes[INSN_MAX_LEN];
 static const char *handler;
 static bool pushed;
-static bool soft;      /* the site is to be translated soft */
-static int64_t probed; /* bytes that its probe has looked at */
+static bool soft;         /* the site is to be translated soft */
+static int64_t probe_len; /* bytes that a probe is going to look at */
+static int64_t probed;    /* bytes that one has found at r8 */
 static bool probed_to_write;
+static uint64_t load_probe;
+static uint64_t store_probe;
 
 static const char *const handler_of[OP_COUNT] = {
 #define OP(mnemonic, feature, interp, xlat, undefined_flags) \
@@ -82,7 +85,9 @@ static const struct xlat_layout layout = {
     .retired = offsetof(struct vcpu, ccf_retired),
     .user_memops = offsetof(struct vcpu, user_memops),
     .user_memops_soft = offsetof(struct vcpu, user_memops_soft),
-    .soft_tlb = offsetof(struct vcpu, soft_tlb)};
+    .soft_tlb = offsetof(struct vcpu, soft_tlb),
+    .soft_pc = offsetof(struct vcpu, soft_pc),
+    .held = offsetof(struct vcpu, held)};
 
 static void setup(void)
 {
@@ -101,6 +106,12 @@ static void setup(void)
     config.glue.exit = (uint64_t)(uintptr_t)tc_mcode(tc)->rx;
     config.glue.miss = config.glue.exit + 16;
     config.glue.lookup = config.glue.exit + 32;
+    load_probe = config.glue.exit + 48;
+    store_probe = config.glue.exit + 64;
+    for (unsigned user = 0; user < 2; user++) {
+        config.glue.probe[user][0] = load_probe;
+        config.glue.probe[user][1] = store_probe;
+    }
     stubs = (struct tc_stubs){config.glue.miss, config.glue.lookup};
     tc_set_stubs(tc, &stubs);
     ck_assert_int_eq(xlat_create(&xlat, &config), 0);
@@ -149,6 +160,7 @@ static bool is_vcpu_field(int64_t offset)
     return offset == layout.eflags || offset == layout.if_flag ||
            offset == layout.irq_line || offset == layout.retired ||
            offset == layout.user_memops || offset == layout.user_memops_soft ||
+           (soft && offset == layout.held) ||
            offset == layout.seg_base + 4 * SEG_FS ||
            offset == layout.seg_base + 4 * SEG_GS;
 }
@@ -160,31 +172,12 @@ static bool is_string_operand(const ZydisDecodedOperandMem *mem)
            (mem->base == ZYDIS_REGISTER_RSI || mem->base == ZYDIS_REGISTER_RDI);
 }
 
-/* Is it a tag or an addend of the soft TLB? The probe's index is a byte. */
-static bool is_soft_entry(const ZydisDecodedInstruction *in,
-                          const ZydisDecodedOperandMem *mem)
-{
-    int64_t at = mem->disp.value - layout.soft_tlb;
-
-    if (!soft || in->mnemonic != ZYDIS_MNEMONIC_MOV)
-        return false;
-    if (at >= (int64_t)sizeof(struct soft_tlb))
-        at -= (int64_t)sizeof(struct soft_tlb);
-    if (mem->index == ZYDIS_REGISTER_R9)
-        return mem->scale == 8 && at == offsetof(struct soft_tlb, addend);
-    probed_to_write = at == offsetof(struct soft_tlb, write);
-    return mem->index == ZYDIS_REGISTER_RCX && mem->scale == 4 &&
-           (probed_to_write || at == offsetof(struct soft_tlb, read));
-}
-
-/* The guest's access, after a probe of all its bytes. */
-static bool is_soft_access(const ZydisDecodedInstruction *in,
-                           const ZydisDecodedOperand *operand)
+/* An access to what a probe has found. */
+static bool is_soft_access(const ZydisDecodedOperand *operand)
 {
     bool written = (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
 
-    return soft && in->mnemonic == guest.mnemonic &&
-           operand->mem.base == ZYDIS_REGISTER_R8 &&
+    return operand->mem.base == ZYDIS_REGISTER_R8 &&
            operand->mem.index == ZYDIS_REGISTER_NONE &&
            !operand->mem.disp.value && operand->size / 8 <= probed &&
            (probed_to_write || !written);
@@ -199,20 +192,19 @@ static bool is_safe_memory(const ZydisDecodedInstruction *in,
     if (mem->base == ZYDIS_REGISTER_RIP || mem->base == ZYDIS_REGISTER_EIP)
         return false;
     if (in->mnemonic == ZYDIS_MNEMONIC_LEA) {
-        if (in->raw.modrm.reg == 1 && mem->base == ZYDIS_REGISTER_R8)
-            probed = mem->disp.value + 1; /* lea r9d, [r8 + size - 1] */
+        if (in->raw.modrm.reg == 2 && mem->base == ZYDIS_REGISTER_R8)
+            probe_len = mem->disp.value + 1; /* lea r10d, [r8 + size - 1] */
         return true;
     }
-    if (is_soft_access(in, operand))
+    if (is_soft_access(operand))
         return true;
     if (mem->segment == ZYDIS_REGISTER_GS)
         return in->address_width == 32;
     if (mem->segment == ZYDIS_REGISTER_FS || in->address_width != 64)
         return false;
     if (mem->base == ZYDIS_REGISTER_R15)
-        return mem->index == ZYDIS_REGISTER_NONE
-                   ? is_vcpu_field(mem->disp.value)
-                   : is_soft_entry(in, mem);
+        return mem->index == ZYDIS_REGISTER_NONE &&
+               is_vcpu_field(mem->disp.value);
     if (mem->base == ZYDIS_REGISTER_R14)
         return in->mnemonic == ZYDIS_MNEMONIC_JMP ||
                in->mnemonic == ZYDIS_MNEMONIC_CALL;
@@ -252,6 +244,7 @@ static bool is_safe_register(const ZydisDecodedOperand *operand)
         return false;
     switch (full_register(reg)) {
     case 10: return soft || !written;
+    case 8: probed = written ? 0 : probed; return true;
     case 4: return false;     /* rsp */
     case 13:                  /* the window */
     case 14:                  /* the lookup table */
@@ -260,7 +253,7 @@ static bool is_safe_register(const ZydisDecodedOperand *operand)
     }
 }
 
-/* 64-bit operations are the translator's own, on r9, rcx, rsi and rdi. */
+/* 64-bit operations are the translator's own, on scratch, rcx, rsi and rdi. */
 static bool is_safe_wide(const ZydisDecodedInstruction *in,
                          const ZydisDecodedOperand *operands)
 {
@@ -269,13 +262,43 @@ static bool is_safe_wide(const ZydisDecodedInstruction *in,
     if (!(in->attributes & ZYDIS_ATTRIB_HAS_REX) || !in->raw.rex.W)
         return true;
     if (in->mnemonic != ZYDIS_MNEMONIC_MOV &&
-        in->mnemonic != ZYDIS_MNEMONIC_LEA)
+        in->mnemonic != ZYDIS_MNEMONIC_LEA &&
+        !(soft && in->mnemonic == ZYDIS_MNEMONIC_NOT))
         return false;
     if (operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY)
         return operands[0].mem.base == ZYDIS_REGISTER_R15;
     to = full_register(operands[0].reg.value);
-    return to == 9 || to == 1 || (soft && (to == 8 || to == 11)) ||
+    return to == 9 || to == 1 || (soft && to >= 8 && to <= 11) ||
            (is("string") && (to == 6 || to == 7));
+}
+
+static bool is_bit_test(void)
+{
+    switch (guest.mnemonic) {
+    case ZYDIS_MNEMONIC_BT:
+    case ZYDIS_MNEMONIC_BTC:
+    case ZYDIS_MNEMONIC_BTR:
+    case ZYDIS_MNEMONIC_BTS:
+        return guest_operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
+    default: return false;
+    }
+}
+
+/* A call of a probe: from here on r8 is where the operand is. */
+static void note_probe(const ZydisDecodedInstruction *in,
+                       const ZydisDecodedOperand *operands, uint64_t at)
+{
+    uint64_t to = 0;
+
+    if (!soft || in->mnemonic != ZYDIS_MNEMONIC_CALL ||
+        operands[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE)
+        return;
+    ZydisCalcAbsoluteAddress(in, &operands[0], at, &to);
+    if (to != load_probe && to != store_probe)
+        return;
+    probed = probe_len;
+    probe_len = 0;
+    probed_to_write = to == store_probe;
 }
 
 static bool is_translators(const ZydisDecodedInstruction *in)
@@ -285,16 +308,16 @@ static bool is_translators(const ZydisDecodedInstruction *in)
     case ZYDIS_MNEMONIC_LEA:
     case ZYDIS_MNEMONIC_JMP:
     case ZYDIS_MNEMONIC_JECXZ: return true;
-    case ZYDIS_MNEMONIC_SHRX:
     case ZYDIS_MNEMONIC_NOT: return soft;
+    case ZYDIS_MNEMONIC_SARX:
+    case ZYDIS_MNEMONIC_SHLX:
+    case ZYDIS_MNEMONIC_MOVSX: return soft && is_bit_test();
     case ZYDIS_MNEMONIC_MOVZX:
-        if (soft)
-            return true;
         return is("jmp") || is("call") || is("sti") || is("pushf");
     case ZYDIS_MNEMONIC_PUSHFQ:
     case ZYDIS_MNEMONIC_POP: return is("pushf");
     case ZYDIS_MNEMONIC_RET:
-    case ZYDIS_MNEMONIC_CALL: return is("ret") || is("call");
+    case ZYDIS_MNEMONIC_CALL: return soft || is("ret") || is("call");
     default: return false;
     }
 }
@@ -308,12 +331,15 @@ static void check_host(const ZydisDecodedInstruction *in,
     if (!same && !is_translators(in))
         unsafe("a foreign instruction", in, code);
     if (in->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
-        in->mnemonic != ZYDIS_MNEMONIC_SHRX)
+        in->mnemonic != ZYDIS_MNEMONIC_SARX &&
+        in->mnemonic != ZYDIS_MNEMONIC_SHLX)
         unsafe("not a legacy encoding", in, code);
     for (unsigned i = 0; i < in->operand_count; i++) {
         if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
             !is_safe_memory(in, &operands[i]))
             unsafe("memory outside the window", in, code);
+    }
+    for (unsigned i = 0; i < in->operand_count; i++) {
         if (operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
             !is_safe_register(&operands[i]))
             unsafe("a register of the monitor", in, code);
@@ -371,6 +397,8 @@ static bool same_operand(const ZydisDecodedOperand *g,
         return false;
     switch (g->type) {
     case ZYDIS_OPERAND_TYPE_REGISTER:
+        if (soft && is_bit_test() && guest.raw.modrm.mod != 3)
+            return full_register(h->reg.value) == 9;
         return h->reg.value == renamed(g->reg.value);
     case ZYDIS_OPERAND_TYPE_MEMORY: return same_memory(g, h);
     case ZYDIS_OPERAND_TYPE_IMMEDIATE:
@@ -419,15 +447,6 @@ static bool make_guest(unsigned map, unsigned opcode, uint8_t mandatory,
         &decoder32, guest_bytes, sizeof(guest_bytes), &guest, guest_operands));
 }
 
-/* NOT R10D and MOVZX of the probe, where the guest has such an instruction. */
-static bool is_soft_glue(const ZydisDecodedInstruction *in)
-{
-    return soft && (in->raw.rex.B || in->raw.rex.R) &&
-           (in->mnemonic == ZYDIS_MNEMONIC_NOT ||
-            in->mnemonic == ZYDIS_MNEMONIC_MOVZX) &&
-           in->raw.modrm.mod == 3;
-}
-
 static void check_ccf(const struct ccf *ccf)
 {
     uint64_t at = ccf->body;
@@ -445,8 +464,8 @@ static void check_ccf(const struct ccf *ccf)
                 ZydisDecoderDecodeFull(&decoder64, code, len, &in, operands)))
             unsafe("not an instruction", &guest, code);
         check_host(&in, operands, code);
-        if (is_copied() && in.mnemonic == guest.mnemonic &&
-            !is_soft_glue(&in)) {
+        note_probe(&in, operands, at);
+        if (is_copied() && in.mnemonic == guest.mnemonic) {
             check_copy(&in, operands, code);
             found = true;
         }
@@ -468,8 +487,8 @@ static bool translate(enum insn_op *op)
     *op = in.op;
     handler = handler_of[in.op];
     pushed = any() % 4 == 0;
-    soft = any() % 4 == 0 && guest.raw.modrm.mod != 3;
-    probed = 0;
+    soft = any() % 4 == 0;
+    probed = probe_len = 0;
     page[GIP & PAGE_MASK] = PUSH_EAX;
     memcpy(page + (GIP & PAGE_MASK) + pushed, guest_bytes, sizeof(guest_bytes));
     request.mode = any() % 4 ? 0x7f : any() & 0x7f;
