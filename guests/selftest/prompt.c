@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "prompt.h"
 
-#include "cpu.h"
-#include "lib.h"
-#include "power.h"
+#include "lib/cpu.h"
+#include "lib/lib.h"
+#include "lib/power.h"
 #include "tap.h"
 
 enum { LINE_MAX = 80 };

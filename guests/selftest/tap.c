@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "tap.h"
 
-#include "desc.h"
-#include "lib.h"
-#include "paging.h"
+#include "lib/lib.h"
+#include "lib/machine.h"
+#include "lib/paging.h"
 #include "tests.h"
 
 enum { FAILURE_NONE, FAILURE_EXPECT, FAILURE_TRAP };
@@ -17,6 +17,7 @@ static struct {
     struct frame frame;
     uint32_t cr2;
 } failure;
+static struct context test_context; /* where an unexpected trap goes */
 
 void tap_fail(const char *file, int line, const char *what, uint32_t got,
               uint32_t want)
@@ -31,13 +32,14 @@ void tap_fail(const char *file, int line, const char *what, uint32_t got,
     failure.want = want;
 }
 
-void tap_unexpected_trap(const struct frame *frame, uint32_t cr2)
+void trap_unexpected(const struct frame *frame, uint32_t cr2)
 {
-    if (failure.kind != FAILURE_NONE)
-        return;
-    failure.kind = FAILURE_TRAP;
-    failure.frame = *frame;
-    failure.cr2 = cr2;
+    if (failure.kind == FAILURE_NONE) {
+        failure.kind = FAILURE_TRAP;
+        failure.frame = *frame;
+        failure.cr2 = cr2;
+    }
+    context_restore(&test_context);
 }
 
 bool tap_failed(void)
@@ -57,17 +59,6 @@ static void print_detail(void)
               f->error, f->cs, f->eip, failure.cr2);
 }
 
-/* QEMU's translator does not check segment limits and types. */
-static bool on_tcg(void)
-{
-    struct cpuid c;
-
-    if (!(cpuid(1).ecx & 1u << 31))
-        return false;
-    c = cpuid(0x40000000);
-    return !memcmp(&c.ebx, "TCGT", 4);
-}
-
 static bool cpu_has(uint32_t need)
 {
     struct cpuid c = cpuid(1);
@@ -84,18 +75,6 @@ static bool cpu_has(uint32_t need)
     }
 }
 
-static void machine_init(enum paging_mode mode)
-{
-    write_cr0((read_cr0() | CR0_NE | CR0_MP) &
-              ~(uint32_t)(CR0_TS | CR0_EM | CR0_AM));
-    write_cr4(read_cr4() & ~(uint32_t)(CR4_TSD | CR4_DE));
-    write_dr7(0x400);
-    paging_init(mode);
-    desc_init();
-    trap_init();
-    __asm__ volatile("fninit");
-}
-
 /* Runs one test in one paging mode; true when it is as it has to be. */
 static bool run_one(const struct test *test, enum paging_mode mode,
                     uint32_t number)
@@ -105,7 +84,8 @@ static bool run_one(const struct test *test, enum paging_mode mode,
 
     machine_init(mode);
     failure.kind = FAILURE_NONE;
-    if (!cpu_has(test->need) || (test->quirk == NOT_ON_TCG && on_tcg())) {
+    if (!cpu_has(test->need) ||
+        (test->quirk == NOT_ON_TCG && machine_is_tcg())) {
         print("ok %u %s (%s) # skip not on this CPU\n", number, test->name,
               mode_names[mode]);
         return true;
@@ -113,7 +93,7 @@ static bool run_one(const struct test *test, enum paging_mode mode,
     if (!context_save(&test_context))
         test->run();
     machine_init(PAGING_OFF);
-    todo = tap_failed() && test->quirk == TCG_DEVIATES && on_tcg();
+    todo = tap_failed() && test->quirk == TCG_DEVIATES && machine_is_tcg();
     print("%s %u %s (%s)", tap_failed() ? "not ok" : "ok", number, test->name,
           mode_names[mode]);
     if (tap_failed())

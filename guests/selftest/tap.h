@@ -10,12 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "trap.h"
+#include "lib/trap.h"
 
 /* One failed expectation; only the first of a test is kept. */
 void tap_fail(const char *file, int line, const char *what, uint32_t got,
               uint32_t want);
-void tap_unexpected_trap(const struct frame *frame, uint32_t cr2);
 bool tap_failed(void);
 
 /* Runs all tests whose name starts with the prefix; number of failures. */

@@ -2,8 +2,8 @@
 /* Self-modifying code and code that moves, as a processor since the Pentium
  * sees it: a store is visible to the next instruction.
  * SDM Vol.3A "Handling Self- and Cross-Modifying Code". */
-#include "desc.h"
-#include "lib.h"
+#include "lib/desc.h"
+#include "lib/lib.h"
 #include "tap.h"
 #include "tests.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Programs with known results, and instructions that compilers avoid. */
-#include "desc.h"
-#include "lib.h"
+#include "lib/desc.h"
+#include "lib/lib.h"
 #include "tap.h"
 #include "tests.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls, returns, jumps and the stack, also where they do not match. */
-#include "desc.h"
+#include "lib/desc.h"
 #include "tap.h"
 #include "tests.h"
 

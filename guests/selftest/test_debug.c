@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Single step and breakpoints. SDM Vol.3B "Debug Exceptions". */
-#include "desc.h"
+#include "lib/desc.h"
 #include "tap.h"
 #include "tests.h"
 

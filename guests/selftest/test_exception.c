@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Exceptions: which one, which error code, which saved EIP.
  * SDM Vol.3A "Exception and Interrupt Reference". */
-#include "desc.h"
-#include "lib.h"
+#include "lib/desc.h"
+#include "lib/lib.h"
 #include "tap.h"
 #include "tests.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* x87 and SSE state under an operating system's hands.
  * SDM Vol.3A "System Programming For Instruction Set Extensions". */
-#include "desc.h"
-#include "lib.h"
+#include "lib/desc.h"
+#include "lib/lib.h"
 #include "tap.h"
 #include "tests.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Gates, privilege changes and far transfers.
  * SDM Vol.3A "Protection" and "Exception and Interrupt Handling". */
-#include "desc.h"
+#include "lib/desc.h"
 #include "tap.h"
 #include "tests.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The 8254's channel 0 through the 8259A: when interrupts come, and when not.
  * SDM Vol.3A "Masking Maskable Hardware Interrupts". */
-#include "desc.h"
-#include "lib.h"
+#include "lib/desc.h"
+#include "lib/lib.h"
 #include "tap.h"
 #include "tests.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Paging in both 32-bit formats. SDM Vol.3A chapter "Paging". */
-#include "desc.h"
-#include "lib.h"
+#include "lib/desc.h"
+#include "lib/lib.h"
 #include "tap.h"
 #include "tests.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Segments: bases, limits, types, loads.
  * SDM Vol.3A "Protected-Mode Memory Management" and "Protection". */
-#include "desc.h"
-#include "lib.h"
+#include "lib/desc.h"
+#include "lib/lib.h"
 #include "tap.h"
 #include "tests.h"
 

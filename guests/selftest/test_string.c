@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* String instructions, above all what a fault in the middle leaves behind.
  * SDM Vol.2B "REP/REPE/REPZ/REPNE/REPNZ". */
-#include "desc.h"
-#include "lib.h"
+#include "lib/desc.h"
+#include "lib/lib.h"
 #include "tap.h"
 #include "tests.h"
 

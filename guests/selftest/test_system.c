@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Identification, time stamps and control registers in ring 0. */
-#include "desc.h"
+#include "lib/desc.h"
 #include "tap.h"
 #include "tests.h"
 

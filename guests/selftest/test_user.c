@@ -2,8 +2,8 @@
 /* Ring 3: what faults, and what silently does something else. The latter are
  * the sensitive, unprivileged instructions that trap-and-emulate never sees
  * (Robin and Irvine, USENIX Security 2000). */
-#include "desc.h"
-#include "lib.h"
+#include "lib/desc.h"
+#include "lib/lib.h"
 #include "tap.h"
 #include "tests.h"
 

@@ -7,7 +7,7 @@
  */
 #include <stdint.h>
 
-#include "paging.h"
+#include "lib/paging.h"
 
 enum {
     NEED_NOTHING,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef SELFTEST_CPU_H
-#define SELFTEST_CPU_H
+#ifndef LIB_CPU_H
+#define LIB_CPU_H
 
 /*
  * PURPOSE: the processor's instructions as C functions, and its constants.
@@ -191,4 +191,4 @@ static inline volatile uint8_t *mem8(uint32_t va)
     return (volatile uint8_t *)va;
 }
 
-#endif /* SELFTEST_CPU_H */
+#endif /* LIB_CPU_H */

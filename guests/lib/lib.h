@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef SELFTEST_LIB_H
-#define SELFTEST_LIB_H
+#ifndef LIB_LIB_H
+#define LIB_LIB_H
 
 /*
  * PURPOSE: what a freestanding program lacks: memory and string functions, and
@@ -27,4 +27,4 @@ char get_char(void);
 /* %s %c %d %u %x only. */
 __attribute__((format(printf, 1, 2))) void print(const char *format, ...);
 
-#endif /* SELFTEST_LIB_H */
+#endif /* LIB_LIB_H */

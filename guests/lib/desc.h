@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef SELFTEST_DESC_H
-#define SELFTEST_DESC_H
+#ifndef LIB_DESC_H
+#define LIB_DESC_H
 
 /*
  * PURPOSE: descriptor tables. The first slots are laid out as SYSENTER and
@@ -8,7 +8,7 @@
  */
 #include <stdint.h>
 
-#include "cpu.h"
+#include "lib/cpu.h"
 
 enum {
     KERNEL_CODE = 0x08,
@@ -68,4 +68,4 @@ uint64_t gate(uint32_t selector, uint32_t offset, uint32_t access,
 /* Fill a test slot; returns its selector with RPL 0. */
 uint32_t slot_set(uint32_t slot, uint64_t descriptor);
 
-#endif /* SELFTEST_DESC_H */
+#endif /* LIB_DESC_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef SELFTEST_POWER_H
-#define SELFTEST_POWER_H
+#ifndef LIB_POWER_H
+#define LIB_POWER_H
 
 /*
  * PURPOSE: the ways to end the machine.
@@ -15,4 +15,4 @@ void power_off(void);
 /* The keyboard controller's reset line. */
 void reboot(void);
 
-#endif /* SELFTEST_POWER_H */
+#endif /* LIB_POWER_H */

@@ -1,5 +1,5 @@
 ; SPDX-License-Identifier: MIT
-; Multiboot 1 header and the first instructions of the self-test kernel.
+; Multiboot 1 header and the first instructions of a test kernel.
 ; Multiboot Specification 0.6.96, "Machine state": flat segments, paging off,
 ; EAX holds the magic number and EBX the information structure.
 
@@ -12,7 +12,7 @@ section .multiboot align=4
         dd -(MULTIBOOT_MAGIC + MULTIBOOT_FLAGS)
 
 section .text
-extern kernel_main
+extern machine_start
 global start
 start:
         mov esp, boot_stack_end
@@ -20,7 +20,7 @@ start:
         popfd
         push ebx
         push eax
-        call kernel_main
+        call machine_start
 .hang:  cli
         hlt
         jmp .hang

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "desc.h"
+#include "lib/desc.h"
 
-#include "lib.h"
+#include "lib/lib.h"
 
 extern const uint32_t vector_table[256];
 extern char boot_stack_end[];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "power.h"
+#include "lib/power.h"
 
-#include "cpu.h"
-#include "lib.h"
+#include "lib/cpu.h"
+#include "lib/lib.h"
 
 enum {
     DEBUG_EXIT_PORT = 0xF4,

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "trap.h"
+#include "lib/trap.h"
 
-#include "desc.h"
-#include "lib.h"
-#include "tap.h"
+#include "lib/desc.h"
+#include "lib/lib.h"
 
 enum { PIC1 = 0x20, PIC2 = 0xA0, EOI = 0x20 };
 
@@ -17,7 +16,6 @@ bool (*trap_hook)(struct frame *frame);
 volatile uint32_t irq_count[16];
 void (*irq_hook)(struct frame *frame);
 volatile uint32_t try_start, try_end, try_esp;
-struct context test_context;
 
 __asm__(".pushsection .user.data, \"aw\"\n"
         ".balign 4096\n"
@@ -93,8 +91,7 @@ void trap_entry(struct frame *frame)
         frame->eflags &= ~(uint32_t)EF_TF;
         return;
     }
-    tap_unexpected_trap(frame, last_cr2);
-    context_restore(&test_context);
+    trap_unexpected(frame, last_cr2);
 }
 
 void user_run_flags(const void *code, uint32_t eax, uint32_t flags)

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-#include "paging.h"
+#include "lib/paging.h"
 
-#include "cpu.h"
-#include "lib.h"
+#include "lib/cpu.h"
+#include "lib/lib.h"
 
 enum {
     POOL_START = 0x400000,
-    POOL_END = 0x800000,
-    LARGE_FRAME = 0x800000,
 };
 
 extern char user_start[], user_end[];
+
+uint32_t paging_low_end = 0x800000;
 
 static enum paging_mode mode;
 static uint32_t pool_next;
@@ -30,7 +30,7 @@ uint32_t frame_alloc(void)
 {
     uint32_t frame = pool_next;
 
-    if (frame == POOL_END) {
+    if (frame == paging_low_end) {
         print("Bail out! no more frames\n");
         outl(0xF4, 0x11);
     }
@@ -41,7 +41,7 @@ uint32_t frame_alloc(void)
 
 uint32_t frame_large(void)
 {
-    return LARGE_FRAME;
+    return paging_low_end;
 }
 
 uint32_t large_page_size(void)
@@ -158,7 +158,7 @@ static uint32_t new_root(void)
 static void build_tables(void)
 {
     write_cr3(new_root());
-    for (uint32_t va = 0; va < POOL_END; va += PAGE) {
+    for (uint32_t va = 0; va < paging_low_end; va += PAGE) {
         bool user = va >= (uint32_t)user_start && va < (uint32_t)user_end;
 
         map(va, va, PG_P | PG_W | (user ? PG_U : 0));

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef SELFTEST_PAGING_H
-#define SELFTEST_PAGING_H
+#ifndef LIB_PAGING_H
+#define LIB_PAGING_H
 
 /*
  * PURPOSE: page tables in both 32-bit formats behind one interface, so that a
  * test is written once and run with and without PAE.
  *
- * The first 8 MiB are mapped one to one, supervisor only but for the .user
- * section; everything from TEST_VA on is free for tests.
+ * The first 8 MiB (paging_low_end) are mapped one to one, supervisor only but
+ * for the .user section; everything from TEST_VA on is free for tests.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,12 +25,17 @@ enum paging_mode { PAGING_OFF, PAGING_32, PAGING_PAE };
 
 #define TEST_VA 0x40000000u
 
+/* Where the memory that is mapped one to one ends, and with it the pool of
+ * frames, which begins at 4 MiB. A multiple of 4 MiB, to be set before
+ * paging_init(). */
+extern uint32_t paging_low_end;
+
 /* Fresh tables, and the mode switched to; frees all frames. */
 void paging_init(enum paging_mode mode);
 enum paging_mode paging_mode(void);
 bool paging_has_nx(void);
 
-/* A zeroed frame below 8 MiB: its physical address is usable as a pointer. */
+/* A zeroed frame of the pool: its physical address is usable as a pointer. */
 uint32_t frame_alloc(void);
 /* Physical memory for one large page; a test has to map it. */
 uint32_t frame_large(void);
@@ -50,4 +55,4 @@ void pde_set(uint32_t va, uint64_t entry);
 /* A copy of the top level of the current tables: a value for CR3. */
 uint32_t paging_clone(void);
 
-#endif /* SELFTEST_PAGING_H */
+#endif /* LIB_PAGING_H */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "lib.h"
+#include "lib/lib.h"
 
 #include <stdarg.h>
 
-#include "cpu.h"
+#include "lib/cpu.h"
 
 enum { COM1 = 0x3F8, LSR_DATA = 1, LSR_EMPTY = 0x20 };
 

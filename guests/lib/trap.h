@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef SELFTEST_TRAP_H
-#define SELFTEST_TRAP_H
+#ifndef LIB_TRAP_H
+#define LIB_TRAP_H
 
 /*
  * PURPOSE: provoke exceptions and look at them.
  *
  * A trap goes, in this order, to trap_hook (which may repair and restart), to
  * the end of the user_run() it interrupted when it came from an outer ring, to
- * the end of the TRY() it happened in, or else fails the running test.
+ * the end of the TRY() it happened in, or else to the kernel's
+ * trap_unexpected(), which fails the running test.
  */
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cpu.h"
+#include "lib/cpu.h"
 
 struct frame {
     uint32_t gs, fs, es, ds;
@@ -43,7 +44,10 @@ void trap_entry(struct frame *frame);
 
 int context_save(struct context *context) __attribute__((returns_twice));
 __attribute__((noreturn)) void context_restore(const struct context *context);
-extern struct context test_context; /* where an unexpected trap goes */
+
+/* Every kernel has its own. */
+__attribute__((noreturn)) void trap_unexpected(const struct frame *frame,
+                                               uint32_t cr2);
 
 /*
  * Run the code at `code` in ring 3 with EAX = eax until it traps; `last` says
@@ -81,4 +85,4 @@ extern uint8_t user_stack_end[];
     extern const char name[]
 #define USER_END "\nint 0x80\n"
 
-#endif /* SELFTEST_TRAP_H */
+#endif /* LIB_TRAP_H */
