@@ -438,7 +438,7 @@ const char *bt_verify(struct bt_vcpu *bt)
 
 void bt_flush(struct bt_vcpu *bt)
 {
-    mmu_flush(bt->mmu);
+    mmu_forget(bt->mmu);
     bt_soft_flush(bt);
     bt_forget_space(bt, BT_KERNEL);
     bt_forget_space(bt, BT_USER);

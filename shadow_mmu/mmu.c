@@ -99,6 +99,11 @@ static void drop_all(struct mmu *mmu)
     mmu->host.user_switched(mmu->host.opaque);
 }
 
+void mmu_forget(struct mmu *mmu)
+{
+    drop_all(mmu);
+}
+
 void mmu_sync_role(struct mmu *mmu)
 {
     uint32_t role = role_of(mmu->vcpu);

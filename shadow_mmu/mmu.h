@@ -90,6 +90,10 @@ void mmu_load_cr3(struct mmu *mmu); /* after vcpu->cr3 (and pdpte) changed */
 void mmu_invlpg(struct mmu *mmu, gva_t gva);
 void mmu_flush(struct mmu *mmu); /* CR0/CR4/EFER paging bits, A20 changed */
 
+/* RAM may have changed without anyone being told, page tables that are traced
+ * included: forget all windows. */
+void mmu_forget(struct mmu *mmu);
+
 /* A store by the interpreter or a device to a frame with flags. */
 void mmu_ram_stored(struct mmu *mmu, gpa_t gpa, unsigned len);
 

@@ -407,6 +407,22 @@ START_TEST(a_quiet_leaf_table_is_traced_and_a_store_ends_that)
 }
 END_TEST
 
+START_TEST(a_traced_table_that_changed_unannounced_can_be_forgotten)
+{
+    const uint32_t changed = frame(DATA + 1) | RWX;
+    struct mmu_limits limits;
+
+    mmu_get_limits(model->mmu, &limits);
+    put(KERNEL, 0, frame(DATA) | RWX);
+    ck_reads(KERNEL_GVA, DATA);
+    for (unsigned i = 0; i < limits.patience; i++)
+        mmu_flush(model->mmu);
+    memcpy(gmem_base(model->gmem) + frame(KERNEL), &changed, sizeof(changed));
+    mmu_forget(model->mmu);
+    ck_reads(KERNEL_GVA, DATA + 1);
+}
+END_TEST
+
 START_TEST(a_traced_code_frame_is_writable_in_no_window)
 {
     put(KERNEL, 0, frame(DATA) | RWX);
@@ -635,6 +651,8 @@ int main(void)
     tcase_add_test(tcase,
                    stores_that_only_wp_0_allows_are_soft_once_wp_was_set);
     tcase_add_test(tcase, a_quiet_leaf_table_is_traced_and_a_store_ends_that);
+    tcase_add_test(tcase,
+                   a_traced_table_that_changed_unannounced_can_be_forgotten);
     tcase_add_test(tcase, a_traced_code_frame_is_writable_in_no_window);
     tcase_add_test(tcase, setting_accessed_in_a_code_frame_tells_the_cache);
     tcase_add_test(tcase, a_fetched_page_that_is_never_mapped_is_called_off);
