@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "emu/cpu/segment.h"
-#include "monitor/bt.h"
 #include "monitor/log.h"
+#include "tests/machine/machine.h"
 
 /*
  * The translator engine against the interpreter on small programs in flat
@@ -15,78 +15,6 @@
 #define CODE    0x10000u
 #define STACK   0x80000u
 #define DATA    0x90000u
-
-struct machine {
-    struct gmem *gmem;
-    struct stats stats;
-    struct stop stop;
-    struct vcpu vcpu;
-    struct interp *interp;
-    struct bt_vcpu *bt;
-};
-
-static struct host_page page(void *opaque, gfn_t gfn)
-{
-    struct machine *m = opaque;
-    struct host_page p = {0};
-
-    p.writable = gmem_lookup(m->gmem, gfn, &p.hva, NULL) == GMEM_RAM;
-    return p;
-}
-
-static uint64_t mmio_read(void *opaque, gpa_t gpa, unsigned size)
-{
-    (void)opaque, (void)gpa, (void)size;
-    return UINT64_MAX;
-}
-
-static void mmio_write(void *opaque, gpa_t gpa, unsigned size, uint64_t value)
-{
-    (void)opaque, (void)gpa, (void)size, (void)value;
-}
-
-static uint32_t port_in(void *opaque, uint16_t port, unsigned size)
-{
-    const struct machine *m = opaque;
-
-    (void)port, (void)size;
-    return (uint32_t)m->vcpu.retired; /* a device that shows the time */
-}
-
-static void port_out(void *opaque, uint16_t port, unsigned size, uint32_t value)
-{
-    (void)opaque, (void)port, (void)size, (void)value;
-}
-
-static uint64_t tsc(void *opaque)
-{
-    (void)opaque;
-    return 0;
-}
-
-static void ram_stored(void *opaque, gpa_t gpa, unsigned len)
-{
-    struct machine *m = opaque;
-
-    if (m->bt)
-        mmu_ram_stored(m->bt->mmu, gpa, len);
-}
-
-static void flushed_page(void *opaque, gva_t gva)
-{
-    struct machine *m = opaque;
-
-    if (m->bt)
-        bt_tlb_flushed_page(m->bt, gva);
-}
-
-static void flushed(void *opaque, bool globals_too)
-{
-    struct machine *m = opaque;
-
-    if (m->bt)
-        bt_tlb_flushed(m->bt, globals_too);
-}
 
 static void flat_state(struct vcpu *v)
 {
@@ -108,64 +36,29 @@ static void flat_state(struct vcpu *v)
     v->regs[REG_ESP] = STACK;
 }
 
-static struct machine *machine_new(bool bt)
+/* A device that shows the time. */
+static uint32_t clock_port(struct machine *m, uint16_t port)
 {
-    struct machine *m = calloc(1, sizeof(*m));
-    struct interp_host host = {.opaque = m,
-                               .page = page,
-                               .mmio_read = mmio_read,
-                               .mmio_write = mmio_write,
-                               .port_in = port_in,
-                               .port_out = port_out,
-                               .tsc = tsc,
-                               .ram_stored = ram_stored,
-                               .tlb_flushed_page = flushed_page,
-                               .tlb_flushed = flushed,
-                               .features = UINT32_MAX,
-                               .host_flags = true};
-
-    ck_assert_int_eq(gmem_create(&m->gmem, RAM_LEN), 0);
-    m->vcpu.stats = &m->stats;
-    m->vcpu.stop = &m->stop;
-    flat_state(&m->vcpu);
-    host.frame_flags = gmem_frame_flags(m->gmem);
-    host.frame_count = gmem_frame_count(m->gmem);
-    ck_assert_int_eq(interp_create(&m->interp, &m->vcpu, &host), 0);
-    if (bt) {
-        struct bt_config config = {.vcpu = &m->vcpu,
-                                   .interp = m->interp,
-                                   .gmem = m->gmem,
-                                   .tc_len = TC_MIN_LEN,
-                                   .features = UINT32_MAX,
-                                   .count = true};
-
-        ck_assert_int_eq(bt_create(&config, &m->bt), 0);
-    }
-    return m;
+    (void)port;
+    return (uint32_t)m->vcpu.retired;
 }
 
-static void machine_free(struct machine *m)
+static struct machine *machine_new(bool bt)
 {
-    if (m->bt)
-        bt_destroy(m->bt);
-    interp_destroy(m->interp);
-    gmem_destroy(m->gmem);
-    free(m);
+    const struct machine_config config = {
+        .ram_len = RAM_LEN, .bt = bt, .count = true, .port_in = clock_port};
+    struct machine *m = machine_create(&config);
+
+    flat_state(&m->vcpu);
+    return m;
 }
 
 /* Run to the end: there is no IDT, so that any exception shuts down. */
 static void run(struct machine *m)
 {
     while (m->stop.reason == STOP_NONE) {
-        enum vcpu_exit exit;
-
         m->vcpu.kick = 0;
-        exit = m->bt ? bt_run(m->bt) : interp_run(m->interp, UINT64_MAX);
-        if (exit == VCPU_EXIT_EXC) {
-            const struct exc exc = m->vcpu.exc;
-
-            exc_deliver(m->interp, &exc);
-        }
+        machine_run(m, UINT64_MAX);
     }
 }
 
@@ -203,8 +96,8 @@ static void both(const uint8_t *code, size_t len, uint64_t interpreted)
     compare(bt, interp);
     ck_assert_uint_gt(bt->stats.count[STAT_INSN_CCF], 0);
     ck_assert_uint_le(bt->stats.count[STAT_INSN_INTERP], interpreted);
-    machine_free(bt);
-    machine_free(interp);
+    machine_destroy(bt);
+    machine_destroy(interp);
 }
 
 /* Programs are assembled by hand; ud2 (0F 0B) ends them with an exception. */
@@ -416,8 +309,8 @@ START_TEST(two_engines_share_a_thread)
     ck_assert_uint_eq(a->vcpu.regs[REG_ECX], 0);
     ck_assert_uint_eq(b->vcpu.regs[REG_ECX], 0);
     ck_assert_uint_ne(mmu_window_base(a->bt->mmu), mmu_window_base(b->bt->mmu));
-    machine_free(a);
-    machine_free(b);
+    machine_destroy(a);
+    machine_destroy(b);
 }
 END_TEST
 
