@@ -79,6 +79,17 @@ static size_t source_bytes(const struct xlat *x, uint32_t offset,
     return INSN_MAX_LEN;
 }
 
+bool xlat_crosses(const struct xlat *x, uint32_t offset)
+{
+    const struct insn_mode mode = {.features = x->config.features,
+                                   .code32 = true};
+    size_t room = PAGE_SIZE - offset;
+    struct insn in;
+
+    return room < INSN_MAX_LEN &&
+           insn_decode(&in, mode, x->page + offset, room) == INSN_SHORT;
+}
+
 /* Decode one instruction at a page offset; false at the end of the TU. */
 static bool decode_at(struct xlat *x, uint32_t offset)
 {

@@ -146,13 +146,21 @@ static bool same_page(const struct xlat *x, gip_t target)
     return ((target ^ x->gip) & ~(gip_t)PAGE_MASK) == 0;
 }
 
+/* May an exit to the target be chained? The page may not be left: the mapping of
+ * another page may change under the chain. That is so, too, of an instruction
+ * that crosses out of this one. */
+static bool can_chain(const struct xlat *x, gip_t target)
+{
+    return same_page(x, target) && !xlat_crosses(x, target & PAGE_MASK);
+}
+
 static void add_stub(struct xlat *x, uint32_t at, gip_t target, bool call)
 {
     ENSURE(x->stub_count < ARRAY_COUNT(x->stubs));
     x->stubs[x->stub_count++] =
         (struct xlat_stub){.at = at,
                            .target = target,
-                           .chainable = same_page(x, target),
+                           .chainable = can_chain(x, target),
                            .call = call};
 }
 
@@ -164,7 +172,7 @@ static void add_stub(struct xlat *x, uint32_t at, gip_t target, bool call)
 void xlat_leave(struct xlat *x, bool call, gip_t target)
 {
     ASSERT(x->delta == 0);
-    if (same_page(x, target)) {
+    if (can_chain(x, target)) {
         add_stub(x, call ? emit_call(&x->e, 0) : emit_jmp(&x->e, 0), target,
                  call);
         return;

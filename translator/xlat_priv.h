@@ -100,6 +100,9 @@ static inline gip_t xlat_next(const struct xlat *x, const struct xlat_insn *xi)
 /* scan.c: fill insns from the page. False when there is not even one. */
 bool xlat_scan(struct xlat *x);
 
+/* Whether the instruction at a page offset runs into the next page. */
+bool xlat_crosses(const struct xlat *x, uint32_t offset);
+
 /* The flow class of an instruction; by its handler in insn_ops.def. */
 enum xlat_flow xlat_flow(const struct insn *in);
 

@@ -279,6 +279,25 @@ START_TEST(an_instruction_across_a_page_boundary_is_translated)
 }
 END_TEST
 
+/* From one page into the next and back, through the lookup table only. */
+START_TEST(a_loop_over_a_page_boundary_stays_in_ccfs)
+{
+    /* CODE: mov ecx, 1000; jmp CODE + ffdh; ...
+     * CODE + ffdh: nop; add eax, 01020304h; dec ecx; jnz CODE + ffdh; ud2 */
+    static const uint8_t head[] = {0xb9, 0xe8, 3, 0, 0, 0xe9, 0xf3, 0x0f, 0, 0};
+    static const uint8_t loop[] = {0x90, 0x05, 4,    3,    2,
+                                   1,    0x49, 0x75, 0xf7, UD2};
+    struct machine *m = machine_new(true);
+
+    load(m, CODE, head, sizeof(head));
+    load(m, CODE + 0xffd, loop, sizeof(loop));
+    run(m);
+    ck_assert_uint_eq(m->vcpu.regs[REG_ECX], 0);
+    ck_assert_uint_lt(m->stats.count[STAT_LOOKUP_MISSES], 20);
+    machine_free(m);
+}
+END_TEST
+
 START_TEST(vector_registers_survive_every_kind_of_exit)
 {
     /* mov eax, 01020304h; movd xmm0, eax; pshufd xmm0, xmm0, 0;
@@ -378,6 +397,7 @@ int main(void)
     tcase_add_test(tcase, indirect_branches_reach_their_targets);
     tcase_add_test(tcase, pushf_stores_the_whole_flags_image);
     tcase_add_test(tcase, an_instruction_across_a_page_boundary_is_translated);
+    tcase_add_test(tcase, a_loop_over_a_page_boundary_stays_in_ccfs);
     tcase_add_test(tcase, vector_registers_survive_every_kind_of_exit);
     tcase_add_test(tcase, two_engines_share_a_thread);
     tcase_add_test(tcase,
