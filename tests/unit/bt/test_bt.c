@@ -294,7 +294,7 @@ START_TEST(a_loop_over_a_page_boundary_stays_in_ccfs)
     run(m);
     ck_assert_uint_eq(m->vcpu.regs[REG_ECX], 0);
     ck_assert_uint_lt(m->stats.count[STAT_LOOKUP_MISSES], 20);
-    machine_free(m);
+    machine_destroy(m);
 }
 END_TEST
 
