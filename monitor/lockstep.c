@@ -115,8 +115,9 @@ static bool follow(struct lockstep *ls)
         handle(ls, vm,
                left ? interp_run(vm->interp, left) : interp_step(vm->interp));
     }
-    /* What is not modelled stops a machine without retiring. */
-    if (is_stopped(to) && !is_stopped(vm))
+    /* What is not modelled stops a machine without retiring; so does an x87
+     * instruction that waits for the error interrupt. */
+    if ((is_stopped(to) && !is_stopped(vm)) || (to->halted && !vm->halted))
         handle(ls, vm, interp_step(vm->interp));
     return exceptions(vm) == exceptions(to);
 }
@@ -147,7 +148,7 @@ static void finish_instruction(struct lockstep *ls, struct vm *vm)
     uint64_t faults = exceptions(vm);
 
     while (vm->vcpu.retired == retired && exceptions(vm) == faults &&
-           !is_stopped(vm)) {
+           !is_stopped(vm) && !vm->halted) {
         vm->vcpu.kick = 0;
         handle(ls, vm, interp_step(vm->interp));
     }

@@ -63,6 +63,8 @@ const struct lockstep_field lockstep_fields[] = {
     FIELD(apic_base, 8),
     FIELD(tsc_offset, 8),
     FIELD(a20, 1),
+    FIELD(ferr, 1),
+    FIELD(ignne, 1),
     FIELD(fpu, 4),
 };
 /* clang-format on */

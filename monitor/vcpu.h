@@ -195,7 +195,8 @@ struct stop {
 enum vcpu_exit {
     VCPU_EXIT_INTR,  /* kicked: look at interrupts, timers, stop */
     VCPU_EXIT_EXC,   /* vcpu->exc is to be delivered */
-    VCPU_EXIT_HLT,   /* HLT retired: sleep until an interrupt */
+    VCPU_EXIT_HLT,   /* HLT retired, or an x87 instruction that waits for the
+                      * error interrupt did not: sleep until an interrupt */
     VCPU_EXIT_STOP,  /* vcpu->stop is set */
     VCPU_EXIT_BUDGET /* the instruction budget of this run is used up */
 };
@@ -266,6 +267,8 @@ struct vcpu {
 
     struct exc exc;      /* valid after VCPU_EXIT_EXC */
     bool a20;            /* A20 gate open */
+    bool ferr;           /* FERR# asserted: an x87 error with CR0.NE clear */
+    bool ignne;          /* IGNNE# asserted by the board */
     uint64_t retired;    /* guest instructions retired, both engines */
     struct stop *stop;   /* the vm's; first reason wins */
     struct stats *stats; /* the vm's */

@@ -16,7 +16,7 @@
  * functions; they are all filled here.
  *
  *   interp_host   page, mmio, ports, tsc, stores to flagged frames, flushes
- *   machine_host  INTR, A20, power, reset, exit, bytes of the serial ports
+ *   machine_host  INTR, IGNNE#, A20, power, reset, exit, bytes of the serial ports
  *   console_host  serial input, monitor, quit
  *   clock         the host's monotonic time, less the time spent paused
  */
@@ -77,6 +77,13 @@ static void port_out(void *opaque, uint16_t port, unsigned size, uint32_t value)
     bus_port_out(vm->bus, port, size, value);
 }
 
+static void set_ferr(void *opaque, bool level)
+{
+    const struct vm *vm = opaque;
+
+    machine_pc_set_ferr(vm->board, level);
+}
+
 static uint64_t guest_now(void *opaque)
 {
     const struct vm *vm = opaque;
@@ -127,6 +134,13 @@ static void set_intr(void *opaque, bool level)
     vm->vcpu.irq_line = level;
     if (level)
         vm->vcpu.kick = 1;
+}
+
+static void set_ignne(void *opaque, bool level)
+{
+    struct vm *vm = opaque;
+
+    vm->vcpu.ignne = level;
 }
 
 static void flush_engines(struct vm *vm)
@@ -277,6 +291,7 @@ static int create_board(struct vm *vm)
     struct machine_host host = {
         .opaque = vm,
         .set_intr = set_intr,
+        .set_ignne = set_ignne,
         .set_a20 = set_a20,
         .power_off = power_off,
         .reset = reset,
@@ -307,6 +322,7 @@ static int create_engines(struct vm *vm)
         .mmio_write = mmio_write,
         .port_in = port_in,
         .port_out = port_out,
+        .set_ferr = set_ferr,
         .tsc = host_tsc,
         .ram_stored = ram_stored,
         .tlb_flushed_page = tlb_flushed_page,

@@ -68,9 +68,28 @@ void fpu_image_fix(struct fpu_image *image)
 
 /* Checks. */
 
-/* With CR0.NE clear the FPU asserts FERR#, which a PC board turns into IRQ 13
- * (SDM 1 8.7.2 "MS-DOS Compatibility Sub-mode"). No guest that popf runs needs
- * it, so it is not modelled. */
+static void set_ferr(struct interp *interp, bool level)
+{
+    struct vcpu *vcpu = interp->vcpu;
+
+    if (vcpu->ferr == level)
+        return;
+    vcpu->ferr = level;
+    if (interp->host.set_ferr != NULL)
+        interp->host.set_ferr(interp->host.opaque, level);
+}
+
+void fpu_release_ferr(struct interp *interp)
+{
+    if (UNLIKELY(interp->vcpu->ferr) &&
+        !fpu_has_pending(fpu_image(interp->vcpu)))
+        set_ferr(interp, false);
+}
+
+/* With CR0.NE clear the FPU asserts FERR#, which a PC board turns into IRQ 13,
+ * and the processor waits for that interrupt, unless the board asserts IGNNE#
+ * (SDM 1 8.7.2 "MS-DOS* Compatibility Sub-mode", D.2.1.2). FERR# is asserted by
+ * the instruction that meets the exception, not by the one that raised it. */
 enum step fpu_check_pending(struct interp *interp)
 {
     struct vcpu *vcpu = interp->vcpu;
@@ -79,11 +98,8 @@ enum step fpu_check_pending(struct interp *interp)
         return STEP_NEXT;
     if (vcpu->cr0 & CR0_NE)
         return step_fault(interp, EXC_MF);
-    vcpu_stop(vcpu, STOP_UNIMPL,
-              "x87 exception with CR0.NE clear: FERR# and IRQ 13 are not "
-              "supported (cs:eip %04x:%08x)",
-              vcpu->seg[SEG_CS].selector, vcpu->eip);
-    return STEP_STOP;
+    set_ferr(interp, true);
+    return vcpu->ignne ? STEP_NEXT : STEP_FREEZE;
 }
 
 enum step fpu_check_x87_control(struct interp *interp)

@@ -114,7 +114,11 @@ MUST_CHECK enum step fpu_check_x87(struct interp *interp); /* #NM, #MF */
 MUST_CHECK enum step fpu_check_mmx(struct interp *interp);
 MUST_CHECK enum step fpu_check_sse(struct interp *interp);
 
-/* The pending x87 exception is taken by a waiting instruction: #MF. */
+/* A waiting instruction takes the pending x87 exception: #MF, or it waits for
+ * IRQ 13. STEP_NEXT with the exception still pending when IGNNE# is asserted. */
 MUST_CHECK enum step fpu_check_pending(struct interp *interp);
+
+/* After an instruction that may have cleared the pending exception. */
+void fpu_release_ferr(struct interp *interp);
 
 #endif /* EMU_CPU_FPU_H */

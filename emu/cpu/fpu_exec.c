@@ -22,6 +22,7 @@ bool fpu_exec_begin(struct interp *interp, const struct insn *in, bool aligned,
 
     memset(&exec->call, 0, sizeof(exec->call));
     exec->sse_only = false;
+    exec->raised = 0;
     exec->mem = in->has_mem ? find_mem(in) : NULL;
     if (exec->mem == NULL)
         return true;
@@ -52,12 +53,22 @@ void fpu_exec_run(struct interp *interp, const struct insn *in,
     struct fpu_image *image = fpu_image(interp->vcpu);
     struct pointers keep = {image->fop, image->fip, image->fcs, image->fdp,
                             image->fds};
+    uint16_t ignored = 0;
 
     if (exec->sse_only) {
         fpu_native_run_sse(&exec->call, image, stub);
         return;
     }
+    if (UNLIKELY(fpu_has_pending(image))) {
+        ignored = image->fsw & (FSW_FLAGS | FSW_SF);
+        image->fsw &= (uint16_t) ~(FSW_FLAGS | FSW_SF | FSW_ES | FSW_B);
+    }
     fpu_native_run(&exec->call, image, stub);
+    exec->raised = image->fsw & ~image->fcw & FSW_FLAGS;
+    if (UNLIKELY(ignored)) {
+        image->fsw |= ignored;
+        fpu_image_update_summary(image);
+    }
     image->fop = keep.fop;
     image->fip = keep.fip;
     image->fcs = (uint16_t)keep.fcs;

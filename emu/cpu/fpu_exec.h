@@ -14,6 +14,7 @@ struct fpu_exec {
     const struct insn_operand *mem; /* the memory operand, or NULL */
     uint32_t offset;                /* its effective address */
     bool sse_only;                  /* x87 and MMX are not involved */
+    uint16_t raised;                /* unmasked FSW flags that the run raised */
 };
 
 /* Find the memory operand; read it, or make sure that it can be written. When
@@ -22,7 +23,8 @@ struct fpu_exec {
 MUST_CHECK bool fpu_exec_begin(struct interp *interp, const struct insn *in,
                                bool aligned, struct fpu_exec *exec);
 
-/* Run on vcpu->fpu. The image keeps its FIP, FDP, FOP and invariants. */
+/* Run on vcpu->fpu. The image keeps its FIP, FDP, FOP and invariants. An
+ * exception that is pending already stays so without effect (IGNNE#). */
 void fpu_exec_run(struct interp *interp, const struct insn *in,
                   struct fpu_exec *exec);
 

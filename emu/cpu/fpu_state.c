@@ -184,9 +184,11 @@ enum step interp_fninit(struct interp *interp, const struct insn *in)
     enum step step = fpu_check_x87_control(interp);
 
     (void)in;
-    if (step == STEP_NEXT)
-        fpu_image_init(fpu_image(interp->vcpu));
-    return step;
+    if (step != STEP_NEXT)
+        return step;
+    fpu_image_init(fpu_image(interp->vcpu));
+    fpu_release_ferr(interp);
+    return STEP_NEXT;
 }
 
 /* SDM 2A "FCLEX/FNCLEX": flags, SF, ES and B. */
@@ -195,10 +197,12 @@ enum step interp_fnclex(struct interp *interp, const struct insn *in)
     enum step step = fpu_check_x87_control(interp);
 
     (void)in;
-    if (step == STEP_NEXT)
-        fpu_image(interp->vcpu)->fsw &=
-            (uint16_t) ~(FSW_FLAGS | FSW_SF | FSW_ES | FSW_B);
-    return step;
+    if (step != STEP_NEXT)
+        return step;
+    fpu_image(interp->vcpu)->fsw &=
+        (uint16_t) ~(FSW_FLAGS | FSW_SF | FSW_ES | FSW_B);
+    fpu_release_ferr(interp);
+    return STEP_NEXT;
 }
 
 /* A mask that opens over a set flag makes the exception pending. */
@@ -214,6 +218,7 @@ enum step interp_fldcw(struct interp *interp, const struct insn *in)
         return STEP_FAULT;
     image->fcw = (uint16_t)((value & FCW_DEFINED) | FCW_ONE);
     fpu_image_update_summary(image);
+    fpu_release_ferr(interp);
     return STEP_NEXT;
 }
 
@@ -270,6 +275,7 @@ enum step interp_fnstenv(struct interp *interp, const struct insn *in)
         return STEP_FAULT;
     image->fcw |= FCW_MASKS;
     fpu_image_update_summary(image);
+    fpu_release_ferr(interp);
     return STEP_NEXT;
 }
 
@@ -283,6 +289,7 @@ enum step interp_fldenv(struct interp *interp, const struct insn *in)
     if (!state_read(interp, in, env, env_len(in)))
         return STEP_FAULT;
     env_load(fpu_image(interp->vcpu), in, env);
+    fpu_release_ferr(interp);
     return STEP_NEXT;
 }
 
@@ -302,6 +309,7 @@ enum step interp_fnsave(struct interp *interp, const struct insn *in)
     if (!state_write(interp, in, state, len + 8 * ST_LEN))
         return STEP_FAULT;
     fpu_image_init(image);
+    fpu_release_ferr(interp);
     return STEP_NEXT;
 }
 
@@ -319,6 +327,7 @@ enum step interp_frstor(struct interp *interp, const struct insn *in)
     env_load(image, in, state);
     for (unsigned i = 0; i < 8; i++)
         memcpy(image->st[i], state + len + ST_LEN * i, ST_LEN);
+    fpu_release_ferr(interp);
     return STEP_NEXT;
 }
 
@@ -374,5 +383,6 @@ enum step interp_fxrstor(struct interp *interp, const struct insn *in)
         return step_fault_error(interp, EXC_GP, 0);
     fpu_image_fix(&image);
     *fpu_image(interp->vcpu) = image;
+    fpu_release_ferr(interp);
     return STEP_NEXT;
 }

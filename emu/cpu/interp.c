@@ -352,7 +352,7 @@ static enum step execute_special(struct interp *interp)
     step = execute(interp);
     if (old_inhibit != INHIBIT_NONE)
         vcpu->inhibit = INHIBIT_NONE;
-    if (step == STEP_FAULT || step == STEP_STOP) {
+    if (step == STEP_FAULT || step == STEP_FREEZE || step == STEP_STOP) {
         vcpu->eflags |= old_flags & FLAG_RF;
         return step;
     }
@@ -375,6 +375,7 @@ static inline enum vcpu_exit step_once(struct interp *interp)
     case STEP_AGAIN: break;
     case STEP_FAULT: return VCPU_EXIT_EXC;
     case STEP_HALT: commit(interp); return VCPU_EXIT_HLT;
+    case STEP_FREEZE: return VCPU_EXIT_HLT;
     case STEP_STOP: return VCPU_EXIT_STOP;
     }
     return VCPU_EXIT_BUDGET;

@@ -36,6 +36,10 @@ struct interp_host {
     void (*port_out)(void *opaque, uint16_t port, unsigned size,
                      uint32_t value);
 
+    /* The FERR# pin changed; vcpu->ignne is what the board answers with. May
+     * be NULL. */
+    void (*set_ferr)(void *opaque, bool level);
+
     /* Host TSC, before tsc_offset. */
     uint64_t (*tsc)(void *opaque);
 

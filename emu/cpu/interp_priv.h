@@ -17,7 +17,8 @@ enum step {
     STEP_FAULT, /* vcpu->exc is filled; eip stays (INT n: exc says) */
     STEP_AGAIN, /* a REP form gave way to a kick: eip stays, state is current */
     STEP_HALT,  /* HLT retired; eip becomes next_eip */
-    STEP_STOP   /* vcpu->stop is set; eip stays */
+    STEP_FREEZE, /* waits for an interrupt; eip stays */
+    STEP_STOP    /* vcpu->stop is set; eip stays */
 };
 
 struct tlb;          /* tlb.h */

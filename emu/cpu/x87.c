@@ -16,9 +16,9 @@
  * Synchronization", SDM 1 8.5 "x87 FPU Floating-Point Exception Conditions"). */
 #define STOPS_STORE (FSW_FLAGS & ~FSW_PE)
 
-static bool is_store_done(const struct fpu_image *image)
+static bool is_store_done(const struct fpu_exec *exec)
 {
-    return !(image->fsw & ~image->fcw & STOPS_STORE);
+    return !(exec->raised & STOPS_STORE);
 }
 
 /* SDM 1 8.1.8 "x87 FPU Instruction and Data (Operand) Pointers". They are kept
@@ -30,7 +30,7 @@ static void set_pointers(struct vcpu *vcpu, const struct insn *in,
 {
     struct fpu_image *image = fpu_image(vcpu);
 
-    if (!fpu_has_pending(image))
+    if (exec->raised == 0)
         return;
     image->fip = vcpu->eip;
     image->fcs = vcpu->seg[SEG_CS].selector;
@@ -55,7 +55,7 @@ static enum step run(struct interp *interp, const struct insn *in,
     exec.call.use_flags = use_flags;
     exec.call.flags = vcpu->eflags & FLAGS_ARITH;
     fpu_exec_run(interp, in, &exec);
-    if (is_store_done(fpu_image(vcpu)) && !fpu_exec_store(interp, in, &exec))
+    if (is_store_done(&exec) && !fpu_exec_store(interp, in, &exec))
         return STEP_FAULT;
     if (use_flags)
         flags_set(vcpu, FLAGS_ARITH, (uint32_t)exec.call.flags);

@@ -6,6 +6,7 @@
 
 #include "emu/dev/acpi_pm.h"
 #include "emu/dev/acpi_tables.h"
+#include "emu/dev/fpu_error.h"
 #include "emu/dev/i8042.h"
 #include "emu/dev/i8237.h"
 #include "emu/dev/i8254.h"
@@ -22,6 +23,7 @@
  */
 
 #define SERIAL_COUNT 4u
+#define FPU_IRQ      13u
 
 static const struct {
     uint16_t port;
@@ -42,6 +44,7 @@ struct machine_pc {
     struct pc_ports *ports;
     struct i8042 *kbc;
     struct i8237 *dma;
+    struct fpu_error *fpu;
     struct pci *pci;
     struct ns16550 *serial[SERIAL_COUNT];
     bool serial_level[SERIAL_COUNT];
@@ -53,6 +56,13 @@ static void set_intr(void *opaque, unsigned pin, bool level)
     struct machine_pc *pc = opaque;
     (void)pin;
     pc->host.set_intr(pc->host.opaque, level);
+}
+
+static void set_ignne(void *opaque, unsigned pin, bool level)
+{
+    struct machine_pc *pc = opaque;
+    (void)pin;
+    pc->host.set_ignne(pc->host.opaque, level);
 }
 
 static void set_serial(void *opaque, unsigned n, bool level)
@@ -126,6 +136,7 @@ static int create_chips(struct machine_pc *pc, struct bus *bus,
                         struct clock *clock)
 {
     struct irq_line intr = {.set = set_intr, .opaque = pc};
+    struct irq_line ignne = {.set = set_ignne, .opaque = pc};
     struct pc_ports_wires wires = {.opaque = pc,
                                    .a20_is_open = a20_is_open,
                                    .set_a20 = set_a20,
@@ -150,6 +161,8 @@ static int create_chips(struct machine_pc *pc, struct bus *bus,
         err = create_keyboard(pc, bus);
     if (err == 0)
         err = i8237_create(&pc->dma, bus);
+    if (err == 0)
+        err = fpu_error_create(&pc->fpu, bus, isa_irq(pc, FPU_IRQ), ignne);
     if (err == 0)
         err = create_serial(pc, bus, clock);
     return err;
@@ -178,6 +191,7 @@ void machine_pc_destroy(struct machine_pc *pc)
     for (unsigned n = 0; n < SERIAL_COUNT; n++)
         ns16550_destroy(pc->serial[n]);
     pci_destroy(pc->pci);
+    fpu_error_destroy(pc->fpu);
     i8237_destroy(pc->dma);
     i8042_destroy(pc->kbc);
     acpi_pm_destroy(pc->pm);
@@ -199,6 +213,7 @@ void machine_pc_reset(struct machine_pc *pc)
     acpi_pm_reset(pc->pm);
     i8042_reset(pc->kbc);
     i8237_reset(pc->dma);
+    fpu_error_reset(pc->fpu);
     pci_reset(pc->pci);
     for (unsigned n = 0; n < SERIAL_COUNT; n++)
         if (pc->serial[n] != NULL)
@@ -209,6 +224,11 @@ void machine_pc_reset(struct machine_pc *pc)
 uint8_t machine_pc_ack(struct machine_pc *pc)
 {
     return i8259_ack(pc->pic);
+}
+
+void machine_pc_set_ferr(struct machine_pc *pc, bool level)
+{
+    fpu_error_set_ferr(pc->fpu, level);
 }
 
 size_t machine_pc_serial_room(const struct machine_pc *pc, unsigned n)

@@ -18,7 +18,8 @@ struct char_backend {
 /* What the board asks of the VM. */
 struct machine_host {
     void *opaque;
-    void (*set_intr)(void *opaque, bool level); /* the 8259A's INTR output */
+    void (*set_intr)(void *opaque, bool level);  /* the 8259A's INTR output */
+    void (*set_ignne)(void *opaque, bool level); /* the IGNNE# input */
     void (*set_a20)(void *opaque, bool open);
     void (*power_off)(void *opaque);
     void (*reset)(void *opaque);
@@ -41,6 +42,9 @@ void machine_pc_reset(struct machine_pc *pc);
 
 /* Interrupt acknowledge cycle: the vector of the highest pending request. */
 uint8_t machine_pc_ack(struct machine_pc *pc);
+
+/* The processor drives FERR#: an x87 exception waits for its interrupt. */
+void machine_pc_set_ferr(struct machine_pc *pc, bool level);
 
 /* Bytes that arrive for serial port n: how many it takes now, and give them. */
 size_t machine_pc_serial_room(const struct machine_pc *pc, unsigned n);

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "monitor/log.h"
-
 /*
  * Port 61h (82371 PIIX datasheet, "NMI Status and Control"):
  *   7  SERR#  6 IOCHK#  5 OUT2  4 refresh toggle (read-only)
@@ -22,7 +20,7 @@ struct pc_ports {
     uint8_t port61;
     uint8_t port80;
     uint8_t port92; /* bit 0 */
-    struct io_range range[6];
+    struct io_range range[5];
     size_t range_count;
 };
 
@@ -115,15 +113,6 @@ static void write_exit(void *dev, uint64_t offset, unsigned size,
     p->host.exit(p->host.opaque, (int)(value << 1 | 1));
 }
 
-static void write_f0(void *dev, uint64_t offset, unsigned size, uint32_t value)
-{
-    (void)dev;
-    (void)size;
-    if (log_on(LOG_DEV))
-        log_line(LOG_DEV, "coprocessor port F%uh <- %02x", (unsigned)offset,
-                 value);
-}
-
 static void add(struct pc_ports *p, struct io_range range)
 {
     range.dev = p;
@@ -150,11 +139,6 @@ static void list_ranges(struct pc_ports *p)
                              .max_size = 1,
                              .read = read92,
                              .write = write92});
-    add(p, (struct io_range){.name = "coprocessor",
-                             .start = 0xf0,
-                             .len = 2,
-                             .max_size = 1,
-                             .write = write_f0});
     if (p->host.debugcon.write != NULL)
         add(p, (struct io_range){.name = "debugcon",
                                  .start = 0xe9,

@@ -4,8 +4,7 @@
 
 /*
  * PURPOSE: the PC's single ports: 61h (system control B), 80h (POST code), 92h
- * (system control A), F0h-F1h (coprocessor), E9h (debug console) and the
- * isa-debug-exit port.
+ * (system control A), E9h (debug console) and the isa-debug-exit port.
  */
 #include "emu/dev/i8254.h"
 #include "emu/dev/machine_pc.h"

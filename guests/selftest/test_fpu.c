@@ -156,6 +156,83 @@ void fpu_mf_waiting(void)
     __asm__ volatile("fninit");
 }
 
+enum { PORT_FPU = 0xF0, PIC1_DATA = 0x21, PIC2_DATA = 0xA1 };
+
+static uint16_t handler_status;
+static uint32_t handler_eip;
+
+/* While IGNNE# is asserted the FPU may be used with the error pending. */
+static void serve_irq13(struct frame *frame)
+{
+    handler_eip = frame->eip;
+    outb(PORT_FPU, 0);
+    __asm__ volatile("fwait; fldz; fstp st(0); fnstsw %0; fnclex"
+                     : "=a"(handler_status));
+}
+
+static void irq13_begin(void)
+{
+    static const uint16_t unmask_zero_divide = 0x37B;
+    static const float zero;
+
+    irq_hook = serve_irq13;
+    write_cr0(read_cr0() & ~(uint32_t)CR0_NE);
+    outb(PIC1_DATA, 0xFB); /* the cascade */
+    outb(PIC2_DATA, 0xDF);
+    __asm__ volatile("fninit; fldcw %0; fld1; fdiv dword ptr %1"
+                     :
+                     : "m"(unmask_zero_divide), "m"(zero));
+}
+
+static void irq13_end(void)
+{
+    outb(PIC1_DATA, 0xFF);
+    outb(PIC2_DATA, 0xFF);
+    __asm__ volatile("fninit");
+    write_cr0(read_cr0() | CR0_NE);
+}
+
+void fpu_irq13(void)
+{
+    irq13_begin();
+    __asm__ volatile("sti; nop; jmp 1f; 1:");
+    EXPECT_EQ(irq_count[13], 0); /* it takes a waiting instruction */
+    __asm__ volatile("fwait; jmp 1f; 1: nop; jmp 1f; 1: cli");
+    EXPECT_EQ(irq_count[13], 1);
+    EXPECT_EQ(handler_status & 0x84, 0x84);
+    EXPECT_EQ(trap_count, 0);
+    __asm__ volatile("fwait; fld1; fstp st(0); sti; nop; nop; cli");
+    EXPECT_EQ(irq_count[13], 1);
+    irq13_end();
+}
+
+static void timer_tick(struct frame *frame)
+{
+    if (frame->vector == VECTOR_IRQ0 + 13)
+        serve_irq13(frame);
+    else if (irq_count[0] == 3)
+        outb(PIC2_DATA, 0xDF);
+}
+
+/* Other interrupts are taken while the FPU waits. */
+void fpu_freeze(void)
+{
+    uint32_t at;
+
+    irq13_begin();
+    irq_hook = timer_tick;
+    outb(0x43, 0x34);
+    outb(0x40, 0);
+    outb(0x40, 4);
+    outb(PIC2_DATA, 0xFF);
+    outb(PIC1_DATA, 0xFA);
+    __asm__ volatile("mov %0, offset 1f; sti\n1: fwait; cli" : "=r"(at));
+    EXPECT_EQ(handler_eip, at);
+    EXPECT_EQ(irq_count[13], 1);
+    EXPECT(irq_count[0] >= 3);
+    irq13_end();
+}
+
 void fpu_xm(void)
 {
     static const uint32_t unmask_zero_divide = 0x1D80;

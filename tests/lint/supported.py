@@ -43,8 +43,7 @@ FOOT = """
 A guest that needs one of these ends with a line that names it:
 
 - real mode and virtual-8086 mode;
-- hardware task switching: task gates, far transfers to a TSS, IRET with NT;
-- x87 exceptions reported through FERR# and IRQ 13 (CR0.NE clear).
+- hardware task switching: task gates, far transfers to a TSS, IRET with NT.
 
 Not offered by CPUID, and hence #UD or #GP: virtual-8086 mode extensions, SMEP,
 SMAP, protection keys, XSAVE, AVX, SYSCALL, MONITOR, a local APIC, performance

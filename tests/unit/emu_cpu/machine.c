@@ -59,6 +59,13 @@ static void port_out(void *opaque, uint16_t port, unsigned size, uint32_t value)
     m->port_value = value;
 }
 
+static void set_ferr(void *opaque, bool level)
+{
+    struct machine *m = opaque;
+
+    m->ferr_on_pin = level;
+}
+
 static uint64_t tsc(void *opaque)
 {
     (void)opaque;
@@ -111,6 +118,7 @@ struct machine *machine_create(void)
                                .mmio_write = mmio_write,
                                .port_in = port_in,
                                .port_out = port_out,
+                               .set_ferr = set_ferr,
                                .tsc = tsc,
                                .ram_stored = ram_stored,
                                .tlb_flushed_page = flushed_page,

@@ -32,6 +32,7 @@ struct machine {
     uint16_t port;       /* last port access */
     uint32_t port_value;
     unsigned port_count;
+    bool ferr_on_pin;  /* what set_ferr() was told last */
     bool kick_on_port; /* a port access kicks the vcpu */
 };
 

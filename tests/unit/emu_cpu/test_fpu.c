@@ -209,12 +209,60 @@ START_TEST(unmasking_a_raised_flag_makes_it_pending)
 }
 END_TEST
 
-START_TEST(without_ne_a_pending_exception_stops_the_vm)
+/* SDM 1 8.7.2 "MS-DOS Compatibility Sub-mode". */
+static void make_pending_without_ne(void)
 {
     make_pending();
     m->vcpu.cr0 &= ~(uint32_t)CR0_NE;
-    ck_assert_int_eq(EXEC(m, "\x9b"), VCPU_EXIT_STOP);
-    ck_assert_int_eq(m->stop.reason, STOP_UNIMPL);
+}
+
+START_TEST(without_ne_a_pending_exception_waits_for_an_interrupt)
+{
+    uint32_t eip = m->vcpu.eip;
+    uint64_t retired = m->vcpu.retired;
+
+    make_pending_without_ne();
+    eip = m->vcpu.eip;
+    retired = m->vcpu.retired;
+    ck_assert_int_eq(m->ferr_on_pin, false);
+    m->vcpu.inhibit = INHIBIT_STI;
+    ck_assert_int_eq(EXEC(m, "\x9b"), VCPU_EXIT_HLT);
+    ck_assert_int_eq(m->ferr_on_pin, true);
+    ck_assert_uint_eq(m->vcpu.eip, eip);
+    ck_assert_uint_eq(m->vcpu.retired, retired);
+    ck_assert_int_eq(m->vcpu.inhibit, INHIBIT_NONE);
+}
+END_TEST
+
+START_TEST(ferr_is_released_by_what_clears_the_exception)
+{
+    static const char *const clear[] = {"\xdb\xe2", "\xdb\xe3"};
+
+    for (unsigned i = 0; i < ARRAY_COUNT(clear); i++) {
+        make_pending_without_ne();
+        ck_assert_int_eq(EXEC(m, "\x9b"), VCPU_EXIT_HLT);
+        OK("\xdf\xe0"); /* fnstsw ax */
+        ck_assert_int_eq(m->ferr_on_pin, true);
+        ck_assert_int_eq(machine_exec(m, clear[i], 2), VCPU_EXIT_BUDGET);
+        ck_assert_int_eq(m->ferr_on_pin, false);
+        OK("\x9b");
+    }
+}
+END_TEST
+
+START_TEST(with_ignne_x87_and_mmx_go_on_and_the_exception_stays)
+{
+    make_pending_without_ne();
+    m->vcpu.ignne = true;
+    OK("\x9b");
+    ck_assert_int_eq(m->ferr_on_pin, true);
+    OK("\xd9\xe8"); /* fld1 */
+    OK("\xd9\x1b"); /* fstp dword [ebx] */
+    ck_assert_uint_eq(machine_get32(m, MACHINE_DATA), 0x3f800000);
+    OK("\x0f\xef\xc0"); /* pxor mm0, mm0 */
+    ck_assert_uint_eq(image->fsw & FSW_ES, FSW_ES);
+    m->vcpu.ignne = false;
+    ck_assert_int_eq(EXEC(m, "\x9b"), VCPU_EXIT_HLT);
 }
 END_TEST
 
@@ -827,7 +875,9 @@ static void add_x87(Suite *suite)
     tcase_add_test(x87,
                    instructions_that_do_not_wait_run_over_a_pending_exception);
     tcase_add_test(x87, unmasking_a_raised_flag_makes_it_pending);
-    tcase_add_test(x87, without_ne_a_pending_exception_stops_the_vm);
+    tcase_add_test(x87, without_ne_a_pending_exception_waits_for_an_interrupt);
+    tcase_add_test(x87, ferr_is_released_by_what_clears_the_exception);
+    tcase_add_test(x87, with_ignne_x87_and_mmx_go_on_and_the_exception_stays);
     tcase_add_test(x87, stack_overflow_and_underflow_are_told_apart);
     tcase_add_test(x87, a_store_that_raises_unmasked_leaves_memory_alone);
     tcase_add_test(x87, an_unmasked_precision_exception_stores_first);

@@ -6,7 +6,7 @@
 #include "fixture.h"
 
 static struct machine_pc *pc;
-static bool intr, a20;
+static bool intr, a20, ignne;
 static unsigned resets, power_offs;
 static int exit_status;
 static uint8_t sent;
@@ -15,6 +15,12 @@ static void on_intr(void *opaque, bool level)
 {
     (void)opaque;
     intr = level;
+}
+
+static void on_ignne(void *opaque, bool level)
+{
+    (void)opaque;
+    ignne = level;
 }
 
 static void on_a20(void *opaque, bool open)
@@ -51,6 +57,7 @@ static void on_byte(void *opaque, const uint8_t *data, size_t len)
 static void setup(void)
 {
     struct machine_host host = {.set_intr = on_intr,
+                                .set_ignne = on_ignne,
                                 .set_a20 = on_a20,
                                 .power_off = on_power_off,
                                 .reset = on_reset,
@@ -60,7 +67,7 @@ static void setup(void)
                                 .debug_exit_port = 0x501,
                                 .ram_len = 64 * MIB};
     fixture_setup();
-    intr = a20 = false;
+    intr = a20 = ignne = false;
     exit_status = -1;
     sent = 0;
     resets = power_offs = 0;
@@ -249,6 +256,37 @@ START_TEST(keyboard_and_mouse_are_interrupts_1_and_12)
 }
 END_TEST
 
+START_TEST(an_x87_error_is_interrupt_13_until_port_f0h_is_written)
+{
+    init_pics();
+    machine_pc_set_ferr(pc, true);
+    ck_assert_int_eq(intr, true);
+    ck_assert_int_eq(ignne, false);
+    ck_assert_uint_eq(machine_pc_ack(pc), 0x3d);
+    out(0xf0, 0);
+    ck_assert_int_eq(ignne, true);
+    machine_pc_set_ferr(pc, false);
+    ck_assert_int_eq(ignne, false);
+    out(0xa0, 0x20); /* OCW2, non-specific EOI */
+    out(0x20, 0x20);
+    ck_assert_int_eq(intr, false);
+}
+END_TEST
+
+START_TEST(the_x87_error_latch_outlives_the_error)
+{
+    init_pics();
+    machine_pc_set_ferr(pc, true);
+    machine_pc_set_ferr(pc, false);
+    ck_assert_int_eq(intr, true);
+    out(0xf1, 0); /* resets an 80287 only */
+    ck_assert_int_eq(intr, true);
+    out(0xf0, 0);
+    ck_assert_int_eq(intr, false);
+    ck_assert_int_eq(ignne, false); /* nothing to ignore any more */
+}
+END_TEST
+
 START_TEST(bytes_for_the_serial_port_interrupt)
 {
     init_pics();
@@ -345,6 +383,9 @@ int main(void)
     tcase_add_test(tcase,
                    port_61h_has_the_gate_the_output_and_the_refresh_toggle);
     tcase_add_test(tcase, keyboard_and_mouse_are_interrupts_1_and_12);
+    tcase_add_test(tcase,
+                   an_x87_error_is_interrupt_13_until_port_f0h_is_written);
+    tcase_add_test(tcase, the_x87_error_latch_outlives_the_error);
     tcase_add_test(tcase, bytes_for_the_serial_port_interrupt);
     tcase_add_test(tcase, only_acpi_s_interrupt_is_level_triggered_after_reset);
     tcase_add_test(tcase, the_acpi_tables_name_the_serial_ports_of_the_board);
