@@ -64,7 +64,7 @@ static bool can_translate(const struct vcpu *v)
            is_flat_data(&v->seg[SEG_ES]);
 }
 
-static uint32_t current_mode(const struct bt_vcpu *bt)
+static uint32_t current_mode(struct bt_vcpu *bt)
 {
     const struct vcpu *v = bt->vcpu;
     bool x87 = !(v->cr0 & (CR0_EM | CR0_TS));
@@ -75,7 +75,8 @@ static uint32_t current_mode(const struct bt_vcpu *bt)
            (is_based(&v->seg[SEG_FS]) ? MODE_FS : 0) |
            (is_based(&v->seg[SEG_GS]) ? MODE_GS : 0) |
            (tsc && !bt->deterministic ? MODE_TSC : 0) |
-           (bt->count ? MODE_COUNT : 0) | (bt->single ? MODE_SINGLE : 0);
+           (bt->count ? MODE_COUNT : 0) | (bt->single ? MODE_SINGLE : 0) |
+           (bt_runs_soft(bt) ? MODE_SOFT : 0);
 }
 
 /* What the loop does next. */
@@ -126,6 +127,7 @@ static const struct ccf_exit *enter(struct bt_vcpu *bt, const struct next *next)
     struct bt_stack *stack = &bt->context->stack;
     const struct ccf_exit *exit;
     struct vcpu *vcpu = bt->vcpu;
+    uint64_t start = 0;
 
     select_space(bt);
     bt_fpu_load(bt);
@@ -133,7 +135,11 @@ static const struct ccf_exit *enter(struct bt_vcpu *bt, const struct next *next)
     vcpu->eflags &= ~LIVE_FLAGS;
     move_esp(vcpu, -next->esp_delta);
     bt->entered = next->pc;
+    if (bt->mode & MODE_SOFT)
+        start = bt_soft_clock(bt);
     exit = world_enter(bt, next->pc);
+    if (bt->mode & MODE_SOFT)
+        bt_soft_spent(bt, bt_soft_clock(bt) - start);
     if (exit->kind == EXIT_CANCEL) {
         move_esp(vcpu, next->esp_delta);
         vcpu->ccf_retired -= next->counted;
@@ -211,7 +217,7 @@ static struct next step(struct bt_vcpu *bt, const struct left *left)
     uint64_t stale = bt->stale;
     enum vcpu_exit why;
 
-    if (left->memory && (bt->mode & MODE_USER))
+    if (left->memory && (bt->mode & (MODE_USER | MODE_SOFT)) == MODE_USER)
         vcpu->user_memops_soft++;
     vcpu->ccf_retired -= left->uncounted;
     fold_retired(bt); /* RDTSC and devices may read the count */
@@ -389,7 +395,10 @@ static void frame_traced(void *opaque, gfn_t gfn)
 
 static void user_switched(void *opaque)
 {
-    bt_forget_space(opaque, BT_USER);
+    struct bt_vcpu *bt = opaque;
+
+    bt->user = NULL;
+    bt_forget_space(bt, BT_USER);
 }
 
 static void code_written(void *opaque, gfn_t gfn, unsigned offset, unsigned len)
@@ -416,13 +425,14 @@ static void region_evicted(void *opaque)
 
 void bt_tlb_flushed_page(struct bt_vcpu *bt, gva_t gva)
 {
-    bt_soft_flush(bt);
+    bt_soft_flush_page(bt, gva);
     mmu_invlpg(bt->mmu, gva);
 }
 
 void bt_tlb_flushed(struct bt_vcpu *bt, bool globals_too)
 {
     bt_soft_flush(bt);
+    bt->user = NULL;
     if (globals_too)
         mmu_flush(bt->mmu);
     else
@@ -510,8 +520,9 @@ int bt_create(const struct bt_config *config, struct bt_vcpu **out)
     bt->features = config->features;
     bt->deterministic = config->deterministic;
     bt->vcpu->bt = bt;
-    bt->soft_used = true;
-    bt_soft_flush(bt);
+    bt->soft_mode = config->soft_mode;
+    soft_tlb_init(&bt->vcpu->soft_tlb[BT_KERNEL]);
+    soft_tlb_init(&bt->vcpu->soft_tlb[BT_USER]);
     err = mmu_create(&bt->mmu, bt->gmem, bt->vcpu, &mmu_host);
     if (!err)
         err = tc_create(&bt->tc, config->tc_len, bt->stats, &tc_host);

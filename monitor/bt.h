@@ -33,13 +33,14 @@ struct bt_config {
     uint32_t features;  /* BIT(FEAT_*) of the guest's CPU */
     bool count;         /* count the instructions that CCFs retire */
     bool deterministic; /* time is the retired count: no native RDTSC */
+    enum soft_mode soft_mode;
 };
 
 #define BT_TABLE_COUNT  65536u
 #define BT_TABLE_GROUPS (BT_TABLE_COUNT / PAGE_SIZE)
 #define BT_FETCH_COUNT  256u
 #define BT_SOFT_COUNT   8192u
-#define BT_CONTEXTS     4u /* of each space; a Linux kernel has two to four */
+#define BT_CONTEXTS     4u /* of each space; a Linux guest has two to four */
 #define BT_NO_MODE      UINT32_MAX
 #define BT_PAGE_LIST    1024u
 #define BT_GS_UNKNOWN   UINT64_MAX
@@ -84,6 +85,19 @@ struct bt_fetch {
     gfn_t gfn;
 };
 
+/* A user address space: mmu_user_space() numbers them. */
+struct bt_user {
+    uint64_t life;
+    uint64_t spent; /* in code that runs soft; unit of bt_soft_clock() */
+    bool windowed;
+};
+
+/* Filled slots of a soft TLB, in any order; slots may be listed twice. */
+struct bt_soft_list {
+    uint8_t slot[SOFT_TLB_SLOTS];
+    uint32_t count;
+};
+
 /* Sites that trapped, by frame and offset; a hint, collisions overwrite. */
 struct bt_site {
     uint64_t key;
@@ -119,6 +133,10 @@ struct bt_vcpu {
     struct bt_pages fetched[BT_SPACE_COUNT];
     struct bt_fetch fetch[BT_SPACE_COUNT][BT_FETCH_COUNT];
     struct bt_site sites[BT_SOFT_COUNT];
+    struct bt_soft_list soft_list[BT_SPACE_COUNT];
+    struct bt_user users[MMU_SPACES];
+    struct bt_user *user; /* the current one; NULL: not looked up yet */
+    enum soft_mode soft_mode;
     uint64_t miss; /* address of the miss stub */
     uint64_t sentinel;
     uint64_t gs_base; /* what GS base is now */
@@ -128,7 +146,6 @@ struct bt_vcpu {
     /* What FXSAVE stores; bytes that it leaves alone stay zero. */
     uint8_t fpu_image[512] __attribute__((aligned(16)));
     uint8_t fpu_owner;  /* enum bt_fpu */
-    bool soft_used;     /* the soft TLB is not empty */
     bool stepping;      /* rolling forward to a boundary by TF */
     uint64_t step_from; /* address of the instruction stepped over */
     bool count;
@@ -229,10 +246,23 @@ bool bt_site_trapped(struct bt_vcpu *bt, gfn_t gfn, uint32_t offset,
                      uint32_t weight);
 bool bt_site_is_soft(void *opaque, gfn_t gfn, uint32_t offset);
 
-/* The soft TLB (bt_soft.c): empty it; enter the page at gva, if the interpreter
- * has just accessed it, for the vcpu's CPL. */
+/* The soft TLB (bt_soft.c): empty it, or of the large page around gva; enter the
+ * page at gva, if the interpreter has just accessed it, for the vcpu's CPL. */
 void bt_soft_flush(struct bt_vcpu *bt);
+void bt_soft_flush_page(struct bt_vcpu *bt, gva_t gva);
 void bt_soft_fill(struct bt_vcpu *bt, gva_t gva);
+
+/* The address that a soft operand at the low 32 bits of a host address has; false
+ * when its page is not in the soft TLB any more. */
+bool bt_soft_gva(const struct bt_vcpu *bt, bool user, uint32_t host,
+                 gva_t *gva);
+
+/* Whether code in the vcpu's space runs soft. */
+bool bt_runs_soft(struct bt_vcpu *bt);
+
+/* Time as a soft space spends it; code has run for so long. */
+uint64_t bt_soft_clock(const struct bt_vcpu *bt);
+void bt_soft_spent(struct bt_vcpu *bt, uint64_t spent);
 
 /* The handlers of SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP; installed once
  * a process. They act for the bt_vcpu that bt_signal_bind() gave the thread. */

@@ -127,6 +127,9 @@ static void take_pointers(struct bt_vcpu *bt, const uint8_t *image)
     put16(to + FOP_OFFSET, (in.opcode & 7u) << 8 | in.modrm);
     if (!in.has_mem)
         return;
+    if ((point->flags & POINT_SOFT) &&
+        !bt_soft_gva(bt, ccf->mode & MODE_USER, fdp, &fdp))
+        return;
     fdp -= vcpu->seg_base[in.mem.seg];
     memcpy(to + FDP_OFFSET, &fdp, sizeof(fdp));
     put16(to + FDS_OFFSET, vcpu->seg[in.mem.seg].selector);

@@ -159,8 +159,23 @@ static bool parse_count(const char *text, uint64_t *count)
     return *end == '\0' && text[0] >= '0' && text[0] <= '9';
 }
 
+static bool parse_soft(const char *text, enum soft_mode *mode)
+{
+    static const char *const names[] = {
+        [SOFT_YOUNG] = "young", [SOFT_NONE] = "none", [SOFT_ALL] = "all"};
+
+    for (unsigned i = 0; i < ARRAY_COUNT(names); i++) {
+        if (!strcmp(text, names[i])) {
+            *mode = i;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ENGINE[,tb-size=MiB], the size of the translation cache as QEMU's. For
- * developers: lockstep[,chain-until=COUNT][,insn-ns=NS], monitor/lockstep.h. */
+ * developers: lockstep[,chain-until=COUNT][,insn-ns=NS], monitor/lockstep.h;
+ * bt,soft=young|none|all, enum soft_mode. */
 bool cli_set_accel(struct cli *cli, const char *value)
 {
     struct property property;
@@ -181,6 +196,9 @@ bool cli_set_accel(struct cli *cli, const char *value)
             if (*end != '\0' || mib < 1 || mib > 1024)
                 return cli_fail(cli, "tb-size is 1 to 1024 MiB");
             cli->config->tc_len = mib * MIB;
+        } else if (!strcmp(property.key, "soft")) {
+            if (!parse_soft(property.value, &cli->config->soft_mode))
+                return cli_fail(cli, "soft is young, none or all");
         } else if (!strcmp(property.key, "chain-until")) {
             if (!parse_count(property.value,
                              &cli->config->lockstep.chain_until))

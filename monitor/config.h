@@ -9,6 +9,7 @@
  */
 #include "emu/dev/machine_pc.h"
 #include "monitor/base.h"
+#include "monitor/vcpu.h"
 
 #define SERIAL_COUNT 4u
 
@@ -51,7 +52,8 @@ struct config {
      * what HLT slept. 0: it is the host's monotonic clock. */
     uint64_t insn_ns;
     struct lockstep_config lockstep;
-    size_t tc_len;     /* bytes of translation cache; 0: the engine's default */
+    size_t tc_len; /* bytes of translation cache; 0: the engine's default */
+    enum soft_mode soft_mode;
     uint32_t features; /* BIT(enum insn_feature) */
     struct char_config serial[SERIAL_COUNT];
     struct char_config debugcon;

@@ -212,6 +212,15 @@ enum vcpu_exit {
 #define SOFT_TLB_SLOTS      256u
 #define SOFT_TLB_NONE(slot) (0x80000u - ((uint32_t)(slot) << 12))
 
+/* Which code has every memory operand looked up so. Only YOUNG is of use but to
+ * tests, and to find out which side a fault is on: what the guest sees is the
+ * same. */
+enum soft_mode {
+    SOFT_YOUNG, /* user address spaces, until they have run for a while */
+    SOFT_NONE,
+    SOFT_ALL
+};
+
 struct soft_tlb {
     uint32_t read[SOFT_TLB_SLOTS];
     uint32_t write[SOFT_TLB_SLOTS];

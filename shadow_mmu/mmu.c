@@ -157,6 +157,7 @@ void mmu_make_room(struct mmu *mmu, const struct window *keep)
                      mmu->vmas);
         if (window != NULL) {
             spt_drop_window(mmu, window);
+            window->life = ++mmu->lives;
             continue;
         }
         /* Windows in use lose their mappings, but code keeps its
@@ -194,8 +195,16 @@ struct window *mmu_user_window(struct mmu *mmu)
     window->in_use = true;
     window->key = root_key(mmu);
     window->last_use = ++mmu->tick;
+    window->life = ++mmu->lives;
     mmu->current_user = window;
     return window;
+}
+
+unsigned mmu_user_space(struct mmu *mmu, uint64_t *life)
+{
+    struct window *window = mmu_user_window(mmu);
+    *life = window->life;
+    return window->index;
 }
 
 uint64_t mmu_window_base(struct mmu *mmu)
@@ -219,6 +228,8 @@ void mmu_set_limits(struct mmu *mmu, const struct mmu_limits *limits)
 }
 
 /* ---- flushes ---- */
+
+#define SURVIVORS 4u /* one in so many sptes left: it is the same space */
 
 /* Compare a region with the current root; all: global pages too. */
 static void flush_region(struct mmu *mmu, struct window *window, uint32_t index,
@@ -259,9 +270,12 @@ void mmu_load_cr3(struct mmu *mmu)
         mmu->host.user_switched(mmu->host.opaque);
     flush_window(mmu, kernel_window(mmu), false);
     if (window != NULL) {
+        uint32_t present = window->present;
         window->last_use = ++mmu->tick;
         /* While it was not current, INVLPG did not reach it. */
         flush_window(mmu, window, switched);
+        if (window->present * SURVIVORS < present)
+            window->life = ++mmu->lives;
     }
     if (log_on(LOG_MMU))
         log_line(LOG_MMU, "%08x: cr3 %08x is window %d", mmu->vcpu->eip,

@@ -60,6 +60,13 @@ void mmu_destroy(struct mmu *mmu);
 /* Host base address of the window that the vcpu's CPL and CR3 run on now. */
 uint64_t mmu_window_base(struct mmu *mmu);
 
+/* A number below MMU_SPACES for the current CR3, for what the caller keeps about
+ * its user space. *life changes when that is another space: few translations
+ * outlived the last MOV CR3, as when the guest has used a page directory again,
+ * or the window was evicted. Holds until the next MOV CR3. */
+#define MMU_SPACES 33u
+unsigned mmu_user_space(struct mmu *mmu, uint64_t *life);
+
 enum mmu_result {
     MMU_RETRY,   /* mapped: run the access again */
     MMU_EMULATE, /* RAM access that must not be mapped: a traced frame, MMIO,

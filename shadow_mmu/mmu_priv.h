@@ -24,8 +24,8 @@
 #define SPT_PAGES    1024u /* pages that a struct spt describes */
 #define SPT_COUNT    (WINDOW_PAGES / SPT_PAGES)
 #define REGION_MAX   2048u /* PAE: 2 MiB each; else 1024 of 4 MiB */
-#define USER_WINDOWS 32u
-#define WINDOW_COUNT (1 + USER_WINDOWS)
+#define USER_WINDOWS (MMU_SPACES - 1)
+#define WINDOW_COUNT MMU_SPACES
 
 /* Guest entries and shadow entries cannot be mixed up. */
 struct gpde {
@@ -81,6 +81,8 @@ struct window {
     uint32_t key;      /* CR3 without flags */
     uint64_t last_use; /* mmu->tick when it was last current */
     unsigned vmas;     /* host mappings */
+    uint32_t present;  /* sptes with SPTE_PRESENT */
+    uint64_t life;     /* changes when it holds another space's pages */
     uint64_t live[REGION_MAX / 64];
     struct region region[REGION_MAX];
     struct spt *spt[SPT_COUNT];
@@ -120,6 +122,7 @@ struct mmu {
     bool wp_seen;  /* CR0.WP has been set: windows have WP=1 rights */
     uint64_t map_version;
     uint64_t tick;
+    uint64_t lives;              /* windows' lives so far */
     struct window *current_user; /* NULL: none made for this CR3 yet */
     uint64_t area;               /* host address of the claim page */
     unsigned vmas;

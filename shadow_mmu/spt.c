@@ -77,6 +77,7 @@ static void set_spte(struct mmu *mmu, struct window *window, uint32_t page,
     if (is && !same)
         rmap_link(mmu, place, now.v >> PAGE_SHIFT);
     region->present = region->present - was + is;
+    window->present = window->present - was + is;
     *spte = now;
     bool current = !window->user || window == mmu->current_user;
     if ((old.v & SPTE_FETCHED) && !same && current)

@@ -65,6 +65,7 @@ static void add_point(struct xlat *x, uint16_t gip_offset, uint16_t uncounted)
         .esp_delta = (int16_t)x->delta,
         .uncounted = uncounted,
         .flags = (x->no_delivery ? POINT_NO_DELIVERY : 0) |
+                 (x->soft ? POINT_SOFT : 0) |
                  (xlat_uses_fpu(&x->insns[x->current].in) ? POINT_FPU : 0),
     };
 }
@@ -287,6 +288,8 @@ static void emit_count(struct xlat *x, const struct xlat_insn *xi)
     memops = x->mode & MODE_USER ? block_memops(xi) : 0;
     if (memops)
         xlat_add(x, layout->user_memops, memops);
+    if (memops && (x->mode & MODE_SOFT))
+        xlat_add(x, layout->user_memops_soft, memops);
 }
 
 static xlat_fn *const handlers[OP_COUNT] = {
@@ -298,7 +301,8 @@ static xlat_fn *const handlers[OP_COUNT] = {
 
 static bool is_soft(const struct xlat *x, const struct xlat_insn *xi)
 {
-    return x->config.is_soft(x->config.opaque, x->gfn, xi->offset);
+    return (x->mode & MODE_SOFT) ||
+           x->config.is_soft(x->config.opaque, x->gfn, xi->offset);
 }
 
 /* A store with a CS prefix is a #GP in protected mode (SDM 3A 5.5 "Type
@@ -313,6 +317,15 @@ static bool stores_through_cs(const struct insn *in)
     return false;
 }
 
+/* Is it to be counted as soft, which its block's head has not done? */
+static bool counts_alone(const struct xlat *x, const struct xlat_insn *xi)
+{
+    const uint32_t count = MODE_USER | MODE_COUNT;
+
+    return x->soft && (x->mode & (count | MODE_SOFT)) == count &&
+           xlat_accesses_memory(&xi->in);
+}
+
 /* Forget what a handler emitted that gave up half-way. */
 struct mark {
     uint8_t *at;
@@ -322,7 +335,6 @@ struct mark {
 
 static void emit_one(struct xlat *x, struct xlat_insn *xi)
 {
-    bool user = x->mode & MODE_USER;
     struct mark mark;
 
     x->soft = is_soft(x, xi);
@@ -330,8 +342,7 @@ static void emit_one(struct xlat *x, struct xlat_insn *xi)
     xi->host_start = emit_offset(&x->e);
     xlat_point(x);
     mark = (struct mark){x->e.at, x->delta, x->point_count};
-    if (x->soft && user && (x->mode & MODE_COUNT) &&
-        xlat_accesses_memory(&xi->in))
+    if (counts_alone(x, xi))
         xlat_add(x, x->config.layout.user_memops_soft, 1);
     if (xi->in.op != OP_INVALID && xi->in.address_size == 4 &&
         !stores_through_cs(&xi->in) && handlers[xi->in.op](x, xi))

@@ -27,6 +27,7 @@
 #define MODE_TSC    BIT(5) /* RDTSC is allowed and shows the host's */
 #define MODE_COUNT  BIT(6) /* count retired instructions */
 #define MODE_SINGLE BIT(7) /* nothing is chained to it (lockstep) */
+#define MODE_SOFT   BIT(8) /* no memory operand goes through the window */
 
 /* Addresses of the glue that CCFs jump to. */
 struct xlat_glue {

@@ -8,7 +8,7 @@
 #include "monitor/lockstep.h"
 
 /*
- * lockstep_guest selftest-tu|selftest-chain ELF
+ * lockstep_guest selftest-tu|selftest-chain|selftest-soft ELF
  * lockstep_guest debian KERNEL INITRD
  *
  * Runs a guest under both engines and checks that they agreed all the way, and
@@ -106,7 +106,8 @@ static struct lockstep *create(struct config *config, struct console *console)
     return ls;
 }
 
-static int selftest(const char *elf, enum lockstep_mode mode)
+static int selftest(const char *elf, enum lockstep_mode mode,
+                    enum soft_mode soft)
 {
     struct console console = {.len = 0};
     struct config config;
@@ -117,6 +118,7 @@ static int selftest(const char *elf, enum lockstep_mode mode)
     config.kernel = elf;
     config.ram_len = 64 * MIB;
     config.debug_exit_port = DEBUG_EXIT;
+    config.soft_mode = soft;
     config.insn_ns = 200; /* much of it waits for timers */
     ls = create(&config, &console);
     lockstep_set_mode(ls, mode);
@@ -208,12 +210,14 @@ static int debian(const char *kernel, const char *initrd)
 int main(int argc, char **argv)
 {
     if (argc == 3 && !strcmp(argv[1], "selftest-tu"))
-        return selftest(argv[2], LOCKSTEP_TU);
+        return selftest(argv[2], LOCKSTEP_TU, SOFT_YOUNG);
     if (argc == 3 && !strcmp(argv[1], "selftest-chain"))
-        return selftest(argv[2], LOCKSTEP_CHAIN);
+        return selftest(argv[2], LOCKSTEP_CHAIN, SOFT_YOUNG);
+    if (argc == 3 && !strcmp(argv[1], "selftest-soft"))
+        return selftest(argv[2], LOCKSTEP_CHAIN, SOFT_ALL);
     if (argc == 4 && !strcmp(argv[1], "debian"))
         return debian(argv[2], argv[3]);
-    fprintf(stderr, "usage: lockstep_guest selftest-tu|selftest-chain ELF\n"
+    fprintf(stderr, "usage: lockstep_guest selftest-{tu,chain,soft} ELF\n"
                     "       lockstep_guest debian KERNEL INITRD\n");
     return EXIT_FAILURE;
 }

@@ -107,6 +107,7 @@ static void create_bt(struct machine *m)
         .features = UINT32_MAX,
         .count = m->config.count,
         .deterministic = m->config.deterministic,
+        .soft_mode = m->config.soft_mode,
     };
 
     ck_assert_int_eq(bt_create(&config, &m->bt), 0);

@@ -22,6 +22,7 @@ struct machine_config {
     bool count;         /* CCFs count what they retire */
     bool deterministic; /* time is that count */
     size_t tc_len;      /* 0: the smallest */
+    enum soft_mode soft_mode;
     uint32_t (*port_in)(struct machine *m, uint16_t port); /* NULL: 0 */
 };
 

@@ -185,7 +185,7 @@ static void put_registers(struct machine *m, bool user)
 
 /* ---- Life ---- */
 
-static void create_engines(struct machine *m, bool bt)
+static void create_engines(struct machine *m, bool bt, bool soft)
 {
     struct interp_host host = {.opaque = m,
                                .page = page,
@@ -202,7 +202,8 @@ static void create_engines(struct machine *m, bool bt)
                                .gmem = m->gmem,
                                .tc_len = TC_MIN_LEN,
                                .features = UINT32_MAX,
-                               .count = true};
+                               .count = true,
+                               .soft_mode = soft ? SOFT_ALL : SOFT_NONE};
 
     host.frame_flags = gmem_frame_flags(m->gmem);
     host.frame_count = gmem_frame_count(m->gmem);
@@ -227,7 +228,7 @@ struct machine *machine_new(const struct program *program, bool bt, bool user)
     memcpy(ram(m, CODE), program->code, CODE_LEN);
     for (uint32_t at = 0; at < DATA_LEN; at += 4)
         put32(m, DATA + at, random_next(&random));
-    create_engines(m, bt);
+    create_engines(m, bt, program->soft);
     m->start = m->vcpu;
     m->image = malloc(IMAGE);
     memcpy(m->image, ram(m, 0), IMAGE);

@@ -20,6 +20,7 @@
 #define END_VECTOR 0x80
 
 struct program {
+    bool soft; /* the translator takes the soft path everywhere */
     uint8_t code[CODE_LEN];
     uint32_t len;
     uint64_t random;

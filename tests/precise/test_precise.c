@@ -397,12 +397,14 @@ static void soften(struct trio *t)
     warm_up(t);
 }
 
-/* Programs of all four kinds: CPL 0 or 3, windows or the soft path. */
+/* Programs of all kinds: CPL 0 or 3, windows or the soft path, that by site or
+ * everywhere. */
 static void setup(struct trio *t, uint64_t seed)
 {
     t->seed = seed;
     t->user = seed & 1;
     program_generate(&t->program, seed);
+    t->program.soft = seed & 4;
     t->bt = machine_new(&t->program, true, t->user);
     t->ref = machine_new(&t->program, false, t->user);
     t->last = machine_new(&t->program, false, t->user);
@@ -412,7 +414,7 @@ static void setup(struct trio *t, uint64_t seed)
         diverged(t, "the program is not valid: it", t->last);
     warm_up(t);
     find_sites(t->bt);
-    if (seed & 2) {
+    if ((seed & 6) == 2) {
         soften(t);
         find_sites(t->bt);
     }

@@ -55,6 +55,7 @@ struct setup {
     bool user;
     bool paging;
     bool count;
+    enum soft_mode soft;
 };
 
 static struct machine *running;
@@ -165,7 +166,8 @@ static struct machine *machine_new(const struct setup *setup, bool bt)
                                .tc_len = TC_MIN_LEN,
                                .features = UINT32_MAX,
                                .count = setup->count,
-                               .deterministic = true};
+                               .deterministic = true,
+                               .soft_mode = setup->soft};
 
     memset(m, 0, sizeof(*m));
     ck_assert_int_eq(gmem_create(&m->gmem, RAM_LEN), 0);
@@ -694,9 +696,10 @@ static void one_run(const struct pair *p, const struct setup *setup)
                 printf("%08x: %02x, not %02x\n", i, gmem_base(p->bt->gmem)[i],
                        gmem_base(p->interp->gmem)[i]);
     }
-    ck_assert_msg(!what, "%s (FUZZ_SEED=%#llx, user %d, paging %d, count %d)",
+    ck_assert_msg(!what,
+                  "%s (FUZZ_SEED=%#llx, user %d, paging %d, count %d, soft %d)",
                   what, (unsigned long long)first_seed, setup->user,
-                  setup->paging, setup->count);
+                  setup->paging, setup->count, setup->soft);
 }
 
 static void one_round(const struct setup *setup)
@@ -730,6 +733,7 @@ START_TEST(hostile_code_gives_the_interpreters_state)
         setup.user = below(2);
         setup.paging = setup.user || below(3);
         setup.count = below(4) != 0;
+        setup.soft = below(3);
         one_round(&setup);
         round++;
     } while (now_ns() < end);
