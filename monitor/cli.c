@@ -80,6 +80,8 @@ static const struct option {
     {"s",              NULL,                 DEBUG,   refuse,              NULL                                   },
     {"gdb",            "DEV",                DEBUG,   refuse,              NULL                                   },
 
+    {"sandbox",        "on|off",             OTHER,   cli_set_sandbox,
+     "allow only the system calls that a running guest needs (on)"                                                },
     {"name",           "TEXT",               OTHER,   cli_set_name,        "name of the guest"                    },
     {"help",           NULL,                 OTHER,   show_help,           "this text"                            },
     {"h",              NULL,                 OTHER,   show_help,           NULL                                   },

@@ -507,6 +507,32 @@ bool cli_set_stats(struct cli *cli, const char *value)
     return true;
 }
 
+/* QEMU's properties ask for single groups of calls; here none of those groups
+ * is ever allowed. */
+bool cli_set_sandbox(struct cli *cli, const char *value)
+{
+    static const char *const groups[] = {"obsolete", "elevateprivileges",
+                                         "spawn", "resourcecontrol"};
+    struct property property;
+
+    while (next_property(cli, &value, "enable", &property)) {
+        bool is_group = false;
+
+        for (size_t i = 0; i < ARRAY_COUNT(groups); i++)
+            is_group |= !strcmp(property.key, groups[i]);
+        if (!strcmp(property.key, "enable")) {
+            cli->config->sandbox = !strcmp(property.value, "on");
+            if (!cli->config->sandbox && strcmp(property.value, "off") != 0)
+                return cli_fail(cli, "expected on or off");
+        } else if (!is_group) {
+            return unknown_property(cli, &property, "enable");
+        } else if (strcmp(property.value, "deny") != 0) {
+            return cli_fail(cli, "%s can only be 'deny'", property.key);
+        }
+    }
+    return cli->error[0] == '\0';
+}
+
 bool cli_set_verify(struct cli *cli, const char *value)
 {
     (void)value;

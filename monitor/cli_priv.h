@@ -51,6 +51,7 @@ cli_setter cli_set_nographic;
 cli_setter cli_set_paused;
 cli_setter cli_set_ram;
 cli_setter cli_set_rtc;
+cli_setter cli_set_sandbox;
 cli_setter cli_set_serial;
 cli_setter cli_set_smp;
 cli_setter cli_set_stats;

@@ -14,5 +14,6 @@ void config_init(struct config *config)
         .features = cpu_model_max(),
         .debug_exit_port = -1,
         .rtc_base = (int64_t)time(NULL),
+        .sandbox = true,
     };
 }

@@ -65,6 +65,7 @@ struct config {
     bool paused; /* -S */
     bool verify; /* --verify: check invariants as the guest runs */
     enum stats_format stats;
+    bool sandbox; /* the front end gives up system calls (monitor/sandbox.h) */
 };
 
 /* QEMU's defaults where it has some. */

@@ -10,6 +10,7 @@
 #include "emu/cpu/mem.h"
 #include "emu/cpu/segment.h"
 #include "monitor/lockstep_priv.h"
+#include "monitor/sandbox.h"
 
 /*
  * A round:
@@ -500,6 +501,10 @@ int lockstep_main(const struct config *config)
 
     if (ls == NULL) {
         fprintf(stderr, "popf: %s\n", error.text);
+        return 1;
+    }
+    if (!sandbox_start(config)) {
+        lockstep_destroy(ls);
         return 1;
     }
     if (config->lockstep.chain_until > 0) {

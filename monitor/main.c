@@ -7,6 +7,7 @@
 #include "monitor/hmp.h"
 #include "monitor/lockstep.h"
 #include "monitor/log.h"
+#include "monitor/sandbox.h"
 #include "monitor/stats_report.h"
 #include "monitor/terminal.h"
 #include "monitor/vm.h"
@@ -47,6 +48,16 @@ static void tell_stop(const struct vm *vm)
     }
 }
 
+static bool set_up(struct vm *vm)
+{
+    int error = vm_start(vm);
+
+    if (error != 0)
+        fprintf(stderr, "popf: could not create a host timer: %s\n",
+                strerror(-error));
+    return error == 0 && sandbox_start(&vm->config);
+}
+
 static int run(const struct config *config)
 {
     struct load_error error;
@@ -54,6 +65,10 @@ static int run(const struct config *config)
 
     if (vm == NULL) {
         fprintf(stderr, "popf: %s\n", error.text);
+        return 1;
+    }
+    if (!set_up(vm)) {
+        vm_destroy(vm);
         return 1;
     }
     attach_terminal(vm);

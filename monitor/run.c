@@ -223,9 +223,16 @@ static bool survives_stop(struct vm *vm)
     UNREACHABLE();
 }
 
+int vm_start(struct vm *vm)
+{
+    if (vm->timer.created)
+        return 0;
+    return kick_timer_init(&vm->timer, on_kick, vm);
+}
+
 void vm_run(struct vm *vm)
 {
-    int error = kick_timer_init(&vm->timer, on_kick, vm);
+    int error = vm_start(vm);
 
     if (error != 0) {
         vcpu_stop(&vm->vcpu, STOP_HOST, "could not create a host timer: %s",

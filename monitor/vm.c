@@ -387,6 +387,7 @@ void vm_destroy(struct vm *vm)
 {
     if (vm == NULL)
         return;
+    kick_timer_fini(&vm->timer);
     if (vm->engine_state != NULL)
         vm->engine->destroy(vm->engine_state);
     interp_destroy(vm->interp);

@@ -28,7 +28,7 @@ struct vm {
     struct boot boot;
     struct stats stats;
     struct stop stop;
-    struct kick_timer timer; /* valid while vm_run() */
+    struct kick_timer timer; /* valid from vm_start() on, while vm_run() */
 
     uint64_t time_origin;     /* host ns of guest time 0 */
     uint64_t idle_ns;         /* config.insn_ns: guest time that HLT slept */
@@ -46,6 +46,10 @@ struct vm {
  * *error filled. config is copied, its strings are borrowed. */
 struct vm *vm_create(const struct config *config, struct load_error *error);
 void vm_destroy(struct vm *vm);
+
+/* Acquire the last host resources, so that vm_run() needs no new ones; on the
+ * thread that will call it. vm_run() does so itself otherwise. 0 or -errno. */
+MUST_CHECK int vm_start(struct vm *vm);
 
 /* Run until the guest or the user ends it; vm->stop says how. */
 void vm_run(struct vm *vm);

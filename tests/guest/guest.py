@@ -4,6 +4,7 @@
 The machine always runs as an unprivileged user: started by root, it becomes
 nobody, and everything it reads is first copied to a folder that all may read.
 """
+import ctypes
 import os
 import pathlib
 import re
@@ -17,6 +18,7 @@ import time
 
 SKIP = 77  # CTest's SKIP_RETURN_CODE
 NOBODY = 65534
+CLONE_NEWUSER = 0x10000000
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -65,16 +67,21 @@ def cpio(files):
 class Machine:
     """One run of popf or QEMU with its console on pipes."""
 
-    def __init__(self, command, files, label, env=None):
+    def __init__(self, command, files, label, env=None, jail=False):
         self.label = label
         self.output = b""
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="popf-guest."))
         self.folder.chmod(0o755)
         names = {key: str(self._stage(key, path))
                  for key, path in files.items()}
+        if jail:
+            names = {key: f"/{key}" for key in files}
+            self._stage_libraries(files["popf"])
         command = [part.format(**names) for part in command]
         become = {}
-        if os.geteuid() == 0:
+        if jail:
+            become = {"preexec_fn": self._enter_jail}
+        elif os.geteuid() == 0:
             become = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
         self.started = time.monotonic()
         # A folder of its own, since the caller's may be closed to nobody.
@@ -90,6 +97,31 @@ class Machine:
             shutil.copyfile(source, target)
         target.chmod(0o755)
         return target
+
+    def _stage_libraries(self, binary):
+        """All that the program loader opens, at the same place."""
+        listing = subprocess.run(["ldd", binary], stdout=subprocess.PIPE,
+                                 text=True, check=True).stdout
+        for path in re.findall(r"(/\S+) \(0x", listing):
+            target = self.folder / path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+            target.chmod(0o755)
+
+    def _enter_jail(self):
+        """In the child; where it is not root, in a user namespace."""
+        if os.geteuid() != 0:
+            libc = ctypes.CDLL(None, use_errno=True)
+            if libc.unshare(CLONE_NEWUSER) != 0:
+                raise OSError(ctypes.get_errno(), "unshare")
+            os.chroot(self.folder)
+            os.chdir("/")
+            return
+        os.chroot(self.folder)
+        os.chdir("/")
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
 
     def text(self):
         return self.output.decode("utf-8", "replace").replace("\r", "")
@@ -145,11 +177,12 @@ class Machine:
             print(f"--- last output of {self.label}:", *tail, sep="\n")
 
 
-def popf(binary, accel, files, *options, env=None):
-    """A machine as the tests want it; env replaces the environment."""
+def popf(binary, accel, files, *options, env=None, jail=False):
+    """A machine as the tests want it; env replaces the environment. In a jail
+    it finds only its files and libraries."""
     return Machine(["{popf}", "-accel", accel, "-nographic", "-no-reboot",
                     *options], {"popf": binary, **files},
-                   f"popf -accel {accel}", env)
+                   f"popf -accel {accel}", env, jail)
 
 
 def qemu(files, *options):

@@ -70,6 +70,56 @@ def descriptors(popf, accel, elf):
     print(f"checks: {len(names)}")
 
 
+def status_of(popf, accel, elf, *options):
+    """The kernel's words about popf while its guest waits at a prompt."""
+    with start(popf, accel, elf, "-append", "prompt", *options) as machine:
+        machine.expect("selftest> ", 30)
+        with open(f"/proc/{machine.process.pid}/status",
+                  encoding="utf-8") as status:
+            words = dict(line.split(":\t", 1) for line in status
+                         if ":\t" in line)
+        machine.send("poweroff")
+        check(machine.wait(30) == 0, "did not power off")
+    return {key: words[key].strip() for key in
+            ("Seccomp", "NoNewPrivs", "CapPrm", "CapEff", "Threads")}
+
+
+def sandbox(popf, accel, elf):
+    """A running popf is confined, unless it was told not to be."""
+    confined = {"Seccomp": "2", "NoNewPrivs": "1", "CapPrm": "0" * 16,
+                "CapEff": "0" * 16, "Threads": "1"}
+    found = status_of(popf, accel, elf)
+    check(found == confined, f"by default: {found}")
+    found = status_of(popf, accel, elf, "-sandbox", "on,spawn=deny")
+    check(found == confined, f"-sandbox on: {found}")
+    found = status_of(popf, accel, elf, "-sandbox", "off")
+    check(found["Seccomp"] == "0" and found["NoNewPrivs"] == "0",
+          f"-sandbox off: {found}")
+    print("checks: 3")
+
+
+def jail(popf, accel, elf):
+    """nobody, in a root directory with popf's files and libraries alone."""
+    files = {"popf": popf, "kernel": elf}
+    with guest.popf(popf, accel, files, "-kernel", "{kernel}", "-device",
+                    "isa-debug-exit,iobase=0xf4,iosize=0x04", env={},
+                    jail=True) as machine:
+        check(machine.wait(60) == PASS, "the self-test failed")
+    kernel, initrd = guest.debian_guest("686")
+    with guest.popf(popf, accel, {"kernel": kernel, "initrd": initrd},
+                    "-m", "256", "-kernel", "{kernel}", "-initrd", "{initrd}",
+                    "-append", "console=ttyS0", env={}, jail=True) as machine:
+        machine.expect("guest:~# ", 120)
+        with open(f"/proc/{machine.process.pid}/status",
+                  encoding="utf-8") as status:
+            check("\nUid:\t0\t" not in status.read(), "runs as root")
+        root = os.listdir(f"/proc/{machine.process.pid}/root")
+        check("proc" not in root and "dev" not in root, f"holds {root}")
+        machine.send("poweroff -f")
+        check(machine.wait(60) == 0, "did not power off")
+    print("checks: 5")
+
+
 if __name__ == "__main__":
-    sys.exit(guest.main({"mappings": mappings, "descriptors": descriptors},
-                        sys.argv[1:]))
+    sys.exit(guest.main({"mappings": mappings, "descriptors": descriptors,
+                         "sandbox": sandbox, "jail": jail}, sys.argv[1:]))

@@ -35,8 +35,10 @@ MAY_INCLUDE = {
                 "emu/cpu", "emu/dev"},
 }
 
-# CCFs; the stubs that run single FPU instructions for the interpreter.
-MAPS_CODE = {"cache/mcode.c", "cache/mcode.h", "emu/cpu/fpu_code.c"}
+# CCFs; the stubs that run single FPU instructions for the interpreter; and the
+# filter that forbids it to all others.
+MAPS_CODE = {"cache/mcode.c", "cache/mcode.h", "emu/cpu/fpu_code.c",
+             "monitor/sandbox.c"}
 
 
 class Lint:

@@ -65,6 +65,9 @@ static const struct {
     {"-kernel k -m slots=2",                            "-m slots=2: unknown property 'slots' (allowed: "
                              "size)"                                            },
     {"-kernel k -smp 2",                                "-smp 2: only 1 CPU is supported"                   },
+    {"-kernel k -sandbox 1",                            "-sandbox 1: expected on or off"                    },
+    {"-kernel k -sandbox on,spawn=allow",
+     "-sandbox on,spawn=allow: spawn can only be 'deny'"                                                    },
     {"-kernel k -smp x",                                "-smp x: expected a number of CPUs"                 },
     {"-kernel k -bogus",                                "-bogus: invalid option (--help lists them)"        },
     {"-kernel k -s",                                    "-s: not supported yet"                             },
@@ -155,6 +158,19 @@ START_TEST(options_fill_their_fields)
 }
 END_TEST
 
+START_TEST(the_sandbox_is_on_unless_it_is_turned_off)
+{
+    ck_assert_int_eq(parse("-kernel k"), CLI_RUN);
+    ck_assert(config.sandbox);
+    ck_assert_int_eq(parse("-kernel k -sandbox off"), CLI_RUN);
+    ck_assert(!config.sandbox);
+    ck_assert_int_eq(parse("-kernel k -sandbox enable=on,obsolete=deny,"
+                           "elevateprivileges=deny,spawn=deny"),
+                     CLI_RUN);
+    ck_assert(config.sandbox);
+}
+END_TEST
+
 START_TEST(a_feature_that_goes_takes_along_what_needs_it)
 {
     ck_assert_int_eq(parse("-kernel k -cpu max,-sse,mmx=on"), CLI_RUN);
@@ -177,6 +193,7 @@ int main(void)
     tcase_add_loop_test(tcase, the_terminal_goes_where_qemu_gives_it, 0,
                         (int)ARRAY_COUNT(terminals));
     tcase_add_test(tcase, options_fill_their_fields);
+    tcase_add_test(tcase, the_sandbox_is_on_unless_it_is_turned_off);
     tcase_add_test(tcase, a_feature_that_goes_takes_along_what_needs_it);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
