@@ -187,6 +187,11 @@ static struct next deliver(struct bt_vcpu *bt)
 
     bt_fpu_save_xmm(bt);
     exc = bt->vcpu->exc;
+    if (exc.vector == EXC_PF) {
+        bt_soft_flush_page(bt, exc.cr2);
+        interp_page_faulted(bt->interp, exc.cr2);
+        mmu_page_faulted(bt->mmu, exc.cr2);
+    }
     exc_deliver(bt->interp, &exc);
     return go_on(bt);
 }

@@ -219,7 +219,7 @@ void fault_prefill(struct mmu *mmu, struct window *window, uint32_t page)
     struct fill fill = {.window = window, .page = page};
     bool write;
     if (!(mmu->role & ROLE_PG) || !gwalk_peek(mmu, page, &walk) ||
-        !walk.accessed || walk.user != window->user ||
+        !(walk.pde.v & PTE_A) || !walk.accessed || walk.user != window->user ||
         gmem_lookup(mmu->gmem, walk.gfn, NULL, NULL) == GMEM_NONE)
         return;
     fill.gfn = walk.gfn;

@@ -320,6 +320,16 @@ void mmu_invlpg(struct mmu *mmu, gva_t gva)
         invalidate_page(mmu, mmu->current_user, gva >> PAGE_SHIFT);
 }
 
+void mmu_page_faulted(struct mmu *mmu, gva_t gva)
+{
+    mmu_sync_role(mmu);
+    if (!(mmu->role & ROLE_PG))
+        return;
+    flush_page(mmu, kernel_window(mmu), gva >> PAGE_SHIFT);
+    if (mmu->current_user != NULL)
+        flush_page(mmu, mmu->current_user, gva >> PAGE_SHIFT);
+}
+
 void mmu_flush(struct mmu *mmu)
 {
     mmu_sync_role(mmu);

@@ -95,6 +95,9 @@ enum mmu_result mmu_fetch(struct mmu *mmu, gva_t gva, gfn_t *gfn);
 /* The guest changed what translations depend on. */
 void mmu_load_cr3(struct mmu *mmu); /* after vcpu->cr3 (and pdpte) changed */
 void mmu_invlpg(struct mmu *mmu, gva_t gva);
+/* #PF is delivered: the processor forgets what is cached of the page, so that
+ * it cannot fault again for what memory no longer says (SDM 3A 4.10.4.1). */
+void mmu_page_faulted(struct mmu *mmu, gva_t gva);
 void mmu_flush(struct mmu *mmu); /* CR0/CR4/EFER paging bits, A20 changed */
 
 /* RAM may have changed without anyone being told, page tables that are traced

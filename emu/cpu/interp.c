@@ -420,6 +420,11 @@ void interp_flush_page(struct interp *interp, gva_t gva)
     tlb_flush_page(interp, gva);
 }
 
+void interp_page_faulted(struct interp *interp, gva_t gva)
+{
+    tlb_page_faulted(interp, gva);
+}
+
 void interp_flush_tlb(struct interp *interp)
 {
     tlb_flush_all(interp);

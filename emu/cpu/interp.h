@@ -86,6 +86,8 @@ enum vcpu_exit interp_step(struct interp *interp);
  * did not see itself: the physical map, another engine's INVLPG, A20. */
 void interp_flush_page(struct interp *interp, gva_t gva);
 void interp_flush_tlb(struct interp *interp);
+/* Another engine found a page fault there: what is cached of the page goes. */
+void interp_page_faulted(struct interp *interp, gva_t gva);
 
 /* The host address of the page at gva, if a data read at this privilege is
  * known to reach RAM or ROM without a fault or side effect; NULL if not known.

@@ -31,6 +31,21 @@ static uint8_t allowed_kinds(const struct walk *walk)
     return (uint8_t)allow;
 }
 
+static void drop(struct tlb_entry *entry)
+{
+    entry->page = TLB_NONE;
+}
+
+void tlb_page_faulted(struct interp *interp, gva_t gva)
+{
+    struct tlb_entry *entry =
+        &interp->tlb->entry[(gva >> PAGE_SHIFT) % TLB_ENTRIES];
+
+    interp->fetch.tag = FETCH_NONE;
+    if (entry->page == gva >> PAGE_SHIFT)
+        drop(entry);
+}
+
 struct tlb_entry *tlb_fill(struct interp *interp, gva_t gva, enum access access,
                            bool user)
 {
@@ -40,8 +55,10 @@ struct tlb_entry *tlb_fill(struct interp *interp, gva_t gva, enum access access,
     struct walk walk;
 
     stat_inc(interp->vcpu->stats, STAT_TLB_MISSES);
-    if (!walk_translate(interp, gva, access, user, &walk))
+    if (!walk_translate(interp, gva, access, user, &walk)) {
+        tlb_page_faulted(interp, gva);
         return NULL;
+    }
     if (!interp->vcpu->a20)
         walk.gpa &= ~BIT64(20);
     page = interp->host.page(interp->host.opaque, walk.gpa >> PAGE_SHIFT);
@@ -56,11 +73,6 @@ struct tlb_entry *tlb_fill(struct interp *interp, gva_t gva, enum access access,
     if (UNLIKELY(debug_is_watched(interp, gva)))
         entry->allow = 0;
     return entry;
-}
-
-static void drop(struct tlb_entry *entry)
-{
-    entry->page = TLB_NONE;
 }
 
 /* SDM 3A 4.10.4.1 "Operations that Invalidate TLBs": INVLPG drops the page

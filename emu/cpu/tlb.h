@@ -80,6 +80,8 @@ static inline struct tlb_entry *tlb_lookup(struct interp *interp, gva_t gva,
  * (global entries stay when CR4.PGE is set); CR0, CR4 and EFER changes. They
  * do not make the upcalls of struct interp_host: the instruction does. */
 void tlb_flush_page(struct interp *interp, gva_t gva);
+/* What #PF does: nothing that is cached of the page makes it happen again. */
+void tlb_page_faulted(struct interp *interp, gva_t gva);
 void tlb_flush_non_global(struct interp *interp);
 void tlb_flush_all(struct interp *interp);
 

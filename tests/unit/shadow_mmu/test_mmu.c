@@ -365,6 +365,32 @@ START_TEST(a_prefill_sets_neither_accessed_nor_dirty)
 }
 END_TEST
 
+START_TEST(a_prefill_leaves_accessed_of_the_directory_to_an_access)
+{
+    gpa_t pde = frame(ROOT_A) + (KERNEL_GVA >> 22) * 4;
+
+    put(KERNEL, 0, frame(DATA) | RWX);
+    ck_reads(KERNEL_GVA, DATA);
+    put(ROOT_A, KERNEL_GVA >> 22, frame(KERNEL) | P | W);
+    mmu_invlpg(model->mmu, KERNEL_GVA);
+    ck_assert_uint_eq(model_word(model, pde) & A, 0);
+    ck_reads(KERNEL_GVA, DATA);
+    ck_assert_uint_eq(model_word(model, pde) & A, A);
+}
+END_TEST
+
+/* SDM 3A 4.10.4.1: otherwise a handler could see the fault again. */
+START_TEST(a_page_fault_ends_what_is_cached_of_its_page)
+{
+    put(KERNEL, 0, frame(DATA) | P | A);
+    ck_reads(KERNEL_GVA, DATA);
+    put(KERNEL, 0, 0);
+    ck_reads(KERNEL_GVA, DATA); /* nothing was flushed yet */
+    mmu_page_faulted(model->mmu, KERNEL_GVA + 8);
+    ck_read_faults(KERNEL_GVA, 0);
+}
+END_TEST
+
 START_TEST(supervisor_code_reaches_user_pages_softly)
 {
     put(USER_A, 1, frame(DATA) | RWX | U);
@@ -647,6 +673,9 @@ int main(void)
     tcase_add_test(tcase, a_page_that_becomes_writable_keeps_its_mapping);
     tcase_add_test(tcase, invlpg_maps_the_new_frame_of_a_mapped_page_at_once);
     tcase_add_test(tcase, a_prefill_sets_neither_accessed_nor_dirty);
+    tcase_add_test(tcase,
+                   a_prefill_leaves_accessed_of_the_directory_to_an_access);
+    tcase_add_test(tcase, a_page_fault_ends_what_is_cached_of_its_page);
     tcase_add_test(tcase, supervisor_code_reaches_user_pages_softly);
     tcase_add_test(tcase,
                    stores_that_only_wp_0_allows_are_soft_once_wp_was_set);
