@@ -82,6 +82,24 @@ bool has_word(const char *list, const char *word)
     return false;
 }
 
+bool word_value(const char *list, const char *name, uint32_t *value)
+{
+    size_t len = strlen(name);
+
+    for (const char *p = list; *p; p++) {
+        bool starts = p == list || p[-1] == ' ';
+
+        if (!starts || strlen(p) <= len || memcmp(p, name, len) ||
+            p[len] != '=')
+            continue;
+        *value = 0;
+        for (p += len + 1; *p >= '0' && *p <= '9'; p++)
+            *value = *value * 10 + (uint32_t)(*p - '0');
+        return true;
+    }
+    return false;
+}
+
 /* 16550A: 115200 baud, 8N1, FIFO on, no interrupts. */
 void serial_init(void)
 {

@@ -18,6 +18,8 @@ size_t strlen(const char *s);
 int strcmp(const char *a, const char *b);
 /* Whether the space-separated list holds the word. */
 bool has_word(const char *list, const char *word);
+/* The decimal number N of a word NAME=N in the list; false when there is none. */
+bool word_value(const char *list, const char *name, uint32_t *value);
 
 void serial_init(void);
 void put_char(char c);
