@@ -8,7 +8,8 @@
  *
  *   entry:  r8d is compared with the TU's gip; unequal goes to the miss stub
  *   body:   the code; direct exits chain to another CCF's body
- *   stubs:  one per direct exit, where it leads until it is chained
+ *   stubs:  one per direct exit, where it leads until it is chained, and a
+ *           jump through the lookup table, where it leads if it cannot be
  *
  * An invalidated CCF is dead: its entry and its return sites are overwritten
  * with jumps to the lookup, nothing is chained to it, no table finds it. Its
@@ -60,12 +61,16 @@ struct ccf_exit {
     bool uses_fpu;          /* STEP: the instruction reads or writes the FPU */
     uint32_t rel_offset;    /* of the rel32 that chaining patches */
     uint32_t stub_offset;   /* where the rel32 points when unchained */
+    uint32_t table_offset;  /* where it points if it cannot be; 0: it can */
     uint32_t resume_offset; /* STEP: next host instruction; 0: none */
     uint16_t uncounted;     /* STEP: instructions of its block not done yet,
                              * this one included */
     gip_t resume_gip;       /* STEP: the gip it stands for */
     struct ccf *chained;    /* the CCF it is chained to, or NULL */
+    bool tabled;            /* it leads to table_offset, for good */
     struct ccf_exit *next;  /* in chained's list of incoming exits */
+    struct ccf_exit *page_next; /* among the chains that cross into a page */
+    struct ccf_exit *page_prev;
 };
 
 /* A range of a frame that the TU was read from, in that frame's list. */

@@ -17,6 +17,8 @@
 #define HASH_BITS  15
 #define HASH_COUNT (1u << HASH_BITS)
 
+#define CROSSING_COUNT 1024u
+
 struct region {
     uint64_t start;    /* executable address */
     uint64_t at;       /* next free byte */
@@ -32,6 +34,8 @@ struct tc {
     unsigned current;
     struct ccf *hash[HASH_COUNT];
     struct ccf_source *frame[HASH_COUNT];
+    struct ccf_exit *crossing[CROSSING_COUNT]; /* chains, by target page */
+    uint32_t crossing_count;
     struct tc_stubs stubs;
     struct tc_host host;
     struct stats *stats;
@@ -256,6 +260,41 @@ void tc_insert(struct tc *tc, struct ccf *ccf)
         link_source(tc, ccf, &ccf->source[i]);
 }
 
+static bool is_crossing(const struct ccf_exit *exit)
+{
+    return ((exit->ccf->gip ^ exit->chained->gip) & ~(gip_t)PAGE_MASK) != 0;
+}
+
+static struct ccf_exit **crossing_bucket(struct tc *tc, gva_t page)
+{
+    return &tc->crossing[(page >> PAGE_SHIFT) % CROSSING_COUNT];
+}
+
+static void link_crossing(struct tc *tc, struct ccf_exit *exit)
+{
+    struct ccf_exit **bucket = crossing_bucket(tc, exit->chained->gip);
+
+    exit->page_prev = NULL;
+    exit->page_next = *bucket;
+    if (*bucket)
+        (*bucket)->page_prev = exit;
+    *bucket = exit;
+    tc->crossing_count++;
+    stat_inc(tc->stats, STAT_CHAINS_CROSSING);
+}
+
+static void unlink_crossing(struct tc *tc, struct ccf_exit *exit)
+{
+    if (exit->page_prev)
+        exit->page_prev->page_next = exit->page_next;
+    else
+        *crossing_bucket(tc, exit->chained->gip) = exit->page_next;
+    if (exit->page_next)
+        exit->page_next->page_prev = exit->page_prev;
+    exit->page_next = exit->page_prev = NULL;
+    tc->crossing_count--;
+}
+
 void tc_chain(struct tc *tc, struct ccf_exit *exit, struct ccf *to)
 {
     ASSERT(!exit->chained && !to->dead && !exit->ccf->dead);
@@ -264,6 +303,8 @@ void tc_chain(struct tc *tc, struct ccf_exit *exit, struct ccf *to)
     exit->chained = to;
     exit->next = to->incoming;
     to->incoming = exit;
+    if (is_crossing(exit))
+        link_crossing(tc, exit);
     stat_inc(tc->stats, STAT_CHAINS);
     log_line(LOG_CHAIN, "%08x exits to %08x", exit->ccf->gip, to->gip);
 }
@@ -275,11 +316,52 @@ void tc_unchain(struct tc *tc, struct ccf_exit *exit)
     while (*link != exit)
         link = &(*link)->next;
     *link = exit->next;
+    if (is_crossing(exit))
+        unlink_crossing(tc, exit);
     exit->next = NULL;
     exit->chained = NULL;
     mcode_patch_rel32(&tc->mcode, exit->ccf->start + exit->rel_offset,
                       exit->ccf->start + exit->stub_offset);
     stat_inc(tc->stats, STAT_UNCHAINS);
+}
+
+void tc_never_chain(struct tc *tc, struct ccf_exit *exit)
+{
+    ASSERT(!exit->chained);
+    mcode_patch_rel32(&tc->mcode, exit->ccf->start + exit->rel_offset,
+                      exit->ccf->start + exit->table_offset);
+    exit->tabled = true;
+}
+
+void tc_unchain_page(struct tc *tc, gva_t page)
+{
+    struct ccf_exit *exit = *crossing_bucket(tc, page);
+
+    while (exit) {
+        struct ccf_exit *next = exit->page_next;
+
+        if (((exit->chained->gip ^ page) & ~(gva_t)PAGE_MASK) == 0)
+            tc_unchain(tc, exit);
+        exit = next;
+    }
+}
+
+void tc_unchain_pages(struct tc *tc)
+{
+    for (unsigned i = 0; i < CROSSING_COUNT && tc->crossing_count; i++)
+        while (tc->crossing[i])
+            tc_unchain(tc, tc->crossing[i]);
+}
+
+gva_t tc_find_crossed(const struct tc *tc,
+                      bool (*is_good)(const void *opaque, gva_t page),
+                      const void *opaque)
+{
+    for (unsigned i = 0; i < CROSSING_COUNT; i++)
+        for (const struct ccf_exit *e = tc->crossing[i]; e; e = e->page_next)
+            if (!is_good(opaque, e->chained->gip & ~(gva_t)PAGE_MASK))
+                return e->chained->gip & ~(gva_t)PAGE_MASK;
+    return TC_NO_PAGE;
 }
 
 static void unlink_source(struct tc *tc, struct ccf_source *source)
@@ -409,6 +491,16 @@ static bool is_incoming(const struct ccf *ccf, const struct ccf_exit *exit)
     return e != NULL;
 }
 
+static bool is_listed(const struct tc *tc, const struct ccf_exit *exit)
+{
+    const struct ccf_exit *e =
+        *crossing_bucket((struct tc *)tc, exit->chained->gip);
+
+    while (e && e != exit)
+        e = e->page_next;
+    return e != NULL;
+}
+
 static const char *verify_exit(const struct tc *tc, const struct ccf_exit *exit)
 {
     const struct ccf *ccf = exit->ccf;
@@ -417,13 +509,16 @@ static const char *verify_exit(const struct tc *tc, const struct ccf_exit *exit)
         return exit->chained ? "an exit is chained that cannot be" : NULL;
     if (!exit->chained)
         return rel32_leads_to(tc, ccf->start + exit->rel_offset,
-                              ccf->start + exit->stub_offset)
+                              ccf->start + (exit->tabled ? exit->table_offset
+                                                         : exit->stub_offset))
                    ? NULL
                    : "an unchained exit does not lead to its stub";
     if (ccf->dead || exit->chained->dead)
         return "a dead CCF is chained";
     if (!is_incoming(exit->chained, exit))
         return "a chained exit is not in its target's list";
+    if (is_crossing(exit) && !is_listed(tc, exit))
+        return "a chain into another page is not in that page's list";
     return rel32_leads_to(tc, ccf->start + exit->rel_offset,
                           exit->chained->body)
                ? NULL

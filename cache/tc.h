@@ -16,6 +16,8 @@
  *   - CCFs of a region are sorted by address and do not overlap;
  *   - a chained exit's CCF is live, its rel32 leads to that CCF's body, and it
  *     is in that CCF's incoming list; an unchained one leads to its stub;
+ *   - a chain that crosses into another page is of the kernel's space, and in
+ *     the list of that page;
  *   - a dead CCF has no incoming exits, and its entry and return sites are
  *     jumps to the lookup.
  *
@@ -79,9 +81,24 @@ uint64_t tc_reserve(struct tc *tc, size_t len);
  * are at the address tc_reserve() gave, and make it findable. */
 void tc_insert(struct tc *tc, struct ccf *ccf);
 
-/* Chain a JUMP or CALL exit to a live CCF, or undo it. */
+/* Chain a JUMP or CALL exit to a live CCF, or undo it. The caller undoes chains
+ * that cross into another page before that page's translation changes. */
 void tc_chain(struct tc *tc, struct ccf_exit *exit, struct ccf *to);
 void tc_unchain(struct tc *tc, struct ccf_exit *exit);
+
+/* The exit is never to be chained: let it use the lookup table by itself. */
+void tc_never_chain(struct tc *tc, struct ccf_exit *exit);
+
+/* Undo the chains that cross into a linear page; into any. */
+void tc_unchain_page(struct tc *tc, gva_t page);
+void tc_unchain_pages(struct tc *tc);
+
+/* The first page with a chain that crosses into it for which the predicate is
+ * false, or TC_NO_PAGE. For verifiers. */
+#define TC_NO_PAGE 1u
+gva_t tc_find_crossed(const struct tc *tc,
+                      bool (*is_good)(const void *opaque, gva_t page),
+                      const void *opaque);
 
 /* Drop one CCF; the CCFs of a frame whose source overlaps bytes [offset,
  * offset + len) of it, all of a frame, or all there are. Returns how many. */

@@ -290,11 +290,27 @@ static struct next soft_miss(struct bt_vcpu *bt)
     return step(bt, &left);
 }
 
+/* Within a page a chain holds as long as both CCFs do. Across pages it holds
+ * until the target's page is mapped anew, which is announced for the kernel's
+ * pages (bt_forget_page()). A second page, of an instruction that crosses, is
+ * looked at by every lookup only. */
+static bool can_chain(const struct ccf *from, const struct ccf *to)
+{
+    if (to->source_count != 1)
+        return false;
+    if ((from->gip ^ to->gip) & ~(gip_t)PAGE_MASK)
+        return !(from->mode & MODE_USER);
+    return to->source[0].gfn == from->source[0].gfn;
+}
+
 static void chain(struct bt_vcpu *bt, struct ccf_exit *exit, struct ccf *to)
 {
     if (log_on(LOG_CHAIN))
         bt_fpu_save_xmm(bt);
-    tc_chain(bt->tc, exit, to);
+    if (can_chain(exit->ccf, to))
+        tc_chain(bt->tc, exit, to);
+    else if (exit->table_offset)
+        tc_never_chain(bt->tc, exit);
 }
 
 static struct next chain_to(struct bt_vcpu *bt, struct ccf_exit *exit)
@@ -312,8 +328,7 @@ static struct next chain_to(struct bt_vcpu *bt, struct ccf_exit *exit)
         struct ccf *to = tc_find_host(bt->tc, next.pc);
 
         if (to && to->body == next.pc && to->gip == exit->target &&
-            to->mode == from->mode && to->source_count == 1 &&
-            to->source[0].gfn == from->source[0].gfn)
+            to->mode == from->mode)
             chain(bt, exit, to);
     }
     return next;
@@ -448,6 +463,8 @@ const char *bt_verify(struct bt_vcpu *bt)
 {
     const char *broken = tc_verify(bt->tc);
 
+    if (!broken)
+        broken = bt_context_verify(bt);
     return broken ? broken : spt_verify(bt->mmu);
 }
 

@@ -222,6 +222,9 @@ void bt_page_fetched(struct bt_vcpu *bt, enum bt_space space, gva_t page);
 void bt_forget_space(struct bt_vcpu *bt, enum bt_space space);
 void bt_forget_page(struct bt_vcpu *bt, gva_t page);
 
+/* NULL, or what is wrong with what is known of fetched pages. */
+const char *bt_context_verify(const struct bt_vcpu *bt);
+
 /* Host address to run gip at, translating it if need be; 0 when the
  * interpreter has to run the instruction; 1 when vcpu->exc is filled. */
 uint64_t bt_lookup(struct bt_vcpu *bt, gip_t gip);

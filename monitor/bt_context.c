@@ -224,6 +224,8 @@ void bt_forget_space(struct bt_vcpu *bt, enum bt_space space)
     for (uint32_t i = 0; i < BT_FETCH_COUNT; i++)
         bt->fetch[space][i].page = 1;
     clear_pages(&bt->fetched[space]);
+    if (space == BT_KERNEL)
+        tc_unchain_pages(bt->tc);
     reset_stacks(bt);
     bt->stale++;
 }
@@ -239,6 +241,8 @@ void bt_forget_page(struct bt_vcpu *bt, gva_t page)
         if (!page_bit(pages, page))
             continue;
         flip_page_bit(pages, page);
+        if (space == BT_KERNEL)
+            tc_unchain_page(bt->tc, page);
         if (fetch->page == page)
             fetch->page = 1;
         for (unsigned i = 0; i < BT_CONTEXTS; i++)
@@ -247,4 +251,18 @@ void bt_forget_page(struct bt_vcpu *bt, gva_t page)
         reset_stacks(bt);
         bt->stale++;
     }
+}
+
+static bool kernel_fetched(const void *opaque, gva_t page)
+{
+    const struct bt_vcpu *bt = opaque;
+
+    return page_bit(&bt->fetched[BT_KERNEL], page);
+}
+
+const char *bt_context_verify(const struct bt_vcpu *bt)
+{
+    return tc_find_crossed(bt->tc, kernel_fetched, bt) == TC_NO_PAGE
+               ? NULL
+               : "a chain leads into a page whose translation may change";
 }

@@ -147,12 +147,15 @@ static bool same_page(const struct xlat *x, gip_t target)
     return ((target ^ x->gip) & ~(gip_t)PAGE_MASK) == 0;
 }
 
-/* May an exit to the target be chained? The page may not be left: the mapping of
- * another page may change under the chain. That is so, too, of an instruction
- * that crosses out of this one. */
+/* Where a chain may lead: it stands until the target's page is mapped anew. In
+ * the kernel's space that is announced page by page, a user space goes as a
+ * whole, and often. An instruction that crosses out of this page is reached by
+ * lookups only. */
 static bool can_chain(const struct xlat *x, gip_t target)
 {
-    return same_page(x, target) && !xlat_crosses(x, target & PAGE_MASK);
+    if (same_page(x, target))
+        return !xlat_crosses(x, target & PAGE_MASK);
+    return !(x->mode & MODE_USER);
 }
 
 static void add_stub(struct xlat *x, uint32_t at, gip_t target, bool call)
@@ -166,9 +169,9 @@ static void add_stub(struct xlat *x, uint32_t at, gip_t target, bool call)
 }
 
 /*
- * In the same page:  jmp/call stub       (chained: the other CCF's body)
- * elsewhere:         mov r8d, target
- *                    jmp/call [r14 + (target & ffffh) * 8]
+ * Chainable:  jmp/call stub       (chained: the other CCF's body)
+ * otherwise:  mov r8d, target
+ *             jmp/call [r14 + (target & ffffh) * 8]
  */
 void xlat_leave(struct xlat *x, bool call, gip_t target)
 {
@@ -373,20 +376,28 @@ static void emit_body(struct xlat *x)
     }
 }
 
+/*
+ * Chainable:       mov r9, record; jmp exit
+ * In another page: mov r8d, target
+ *                  jmp [r14 + (target & ffffh) * 8]
+ */
 static void emit_stub(struct xlat *x, const struct xlat_stub *stub)
 {
-    struct ccf_exit *exit;
     uint32_t offset = emit_offset(&x->e);
 
     emit_patch32(&x->e, stub->at);
-    if (!stub->chainable) {
-        emit_mov_ri(&x->e, HOST_TARGET, stub->target);
-        emit_jmp_table(&x->e, table_index(stub->target));
-        return;
+    if (stub->chainable) {
+        struct ccf_exit *exit =
+            xlat_emit_exit(x, stub->call ? EXIT_CALL : EXIT_JUMP, stub->target);
+
+        exit->rel_offset = stub->at;
+        exit->stub_offset = offset;
+        if (same_page(x, stub->target))
+            return;
+        exit->table_offset = emit_offset(&x->e);
     }
-    exit = xlat_emit_exit(x, stub->call ? EXIT_CALL : EXIT_JUMP, stub->target);
-    exit->rel_offset = stub->at;
-    exit->stub_offset = offset;
+    emit_mov_ri(&x->e, HOST_TARGET, stub->target);
+    emit_jmp_table(&x->e, table_index(stub->target));
 }
 
 static void bind_fixups(struct xlat *x)

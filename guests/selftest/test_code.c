@@ -178,6 +178,37 @@ void remap_code(void)
     }
 }
 
+/* Direct transfers into a page go where it is mapped now. The caller: call +
+ * jump into the page behind its own. */
+void remap_target(void)
+{
+    uint32_t caller = frame_alloc();
+    uint32_t frame[2] = {frame_alloc(), frame_alloc()};
+    uint8_t *code = (uint8_t *)caller;
+    uint32_t to_first = PAGE - 5;
+    uint32_t to_second = PAGE + 16 - 10;
+
+    code[0] = 0xE8; /* call TEST_VA + PAGE */
+    memcpy(code + 1, &to_first, 4);
+    code[5] = 0xE9; /* jmp TEST_VA + PAGE + 16 */
+    memcpy(code + 6, &to_second, 4);
+    for (uint32_t i = 0; i < 2; i++) {
+        memcpy((void *)frame[i], "\xB9\0\0\0\0\xC3", 6); /* mov ecx, i; ret */
+        memcpy((void *)(frame[i] + 1), &i, 4);
+        memcpy((void *)(frame[i] + 16), "\x8D\x41\x07\xC3", 4);
+        *(uint8_t *)(frame[i] + 18) += i; /* lea eax, [ecx + 7 + i]; ret */
+    }
+    map(TEST_VA, caller, PG_P | PG_W | PG_G);
+    for (uint32_t i = 0; i < 60; i++) {
+        map(TEST_VA + PAGE, frame[i / 3 & 1], PG_P | PG_W | (i & 1 ? PG_G : 0));
+        EXPECT_EQ(call((void *)TEST_VA), 7 + 2 * (i / 3 & 1));
+        EXPECT_EQ(call((void *)TEST_VA), 7 + 2 * (i / 3 & 1));
+    }
+    map(TEST_VA + PAGE, frame[0], 0);
+    TRY("call %0", : : "r"(TEST_VA) : "eax", "ecx", "memory");
+    EXPECT_PAGE_FAULT(paging_has_nx() ? 16 : 0, TEST_VA + PAGE);
+}
+
 void two_space_code(void)
 {
     uint32_t first = read_cr3();

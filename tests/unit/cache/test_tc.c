@@ -10,13 +10,14 @@
  * The translation cache with CCFs made by hand, all of one layout:
  *
  *   0   entry, body       16  return site
- *   32  jmp rel32         48  its stub
+ *   32  jmp rel32         48  its stub      56  a jump through the table
  */
 #define MODE          5u
 #define HOST_LEN      64u
 #define RETURN_OFFSET 16u
 #define REL_OFFSET    33u
 #define STUB_OFFSET   48u
+#define TABLE_OFFSET  56u
 
 static struct tc *tc;
 static struct stats stats;
@@ -83,7 +84,8 @@ static struct ccf *make(gip_t gip, gfn_t gfn, uint32_t end, uint32_t host_len)
     ccf->exits[0] = (struct ccf_exit){.ccf = ccf,
                                       .kind = EXIT_JUMP,
                                       .rel_offset = REL_OFFSET,
-                                      .stub_offset = STUB_OFFSET};
+                                      .stub_offset = STUB_OFFSET,
+                                      .table_offset = TABLE_OFFSET};
     memset(mcode_rw(mcode, ccf->start), 0x90, host_len);
     mcode_patch_jmp(mcode, ccf->start + REL_OFFSET - 1,
                     ccf->start + STUB_OFFSET);
@@ -233,6 +235,77 @@ START_TEST(a_ccf_may_be_chained_to_itself)
     verify();
     tc_drop(tc, a);
     verify();
+}
+END_TEST
+
+START_TEST(a_page_undoes_the_chains_that_cross_into_it)
+{
+    struct ccf *a = add(0x1000, 7, 0x10);
+    struct ccf *b = add(0x1010, 7, 0x20);
+    struct ccf *c = add(0x1020, 7, 0x30);
+    struct ccf *far = add(0x2000, 8, 0x10);
+    struct ccf *same_bucket = add(0x2000 + 0x400000, 9, 0x10);
+
+    tc_chain(tc, a->exits, far);
+    tc_chain(tc, b->exits, same_bucket);
+    tc_chain(tc, c->exits, a);
+    verify();
+    tc_unchain_page(tc, 0x3000);
+    ck_assert_ptr_eq(a->exits->chained, far);
+    tc_unchain_page(tc, 0x2000);
+    ck_assert_uint_eq(exit_target(a), a->start + STUB_OFFSET);
+    ck_assert_ptr_eq(b->exits->chained, same_bucket);
+    verify();
+    tc_unchain_pages(tc);
+    ck_assert_ptr_null(b->exits->chained);
+    ck_assert_ptr_eq(c->exits->chained, a);
+    verify();
+}
+END_TEST
+
+START_TEST(dropping_either_end_ends_a_chain_between_pages)
+{
+    struct ccf *a = add(0x1000, 7, 0x10);
+    struct ccf *b = add(0x2000, 8, 0x10);
+
+    tc_chain(tc, a->exits, b);
+    tc_chain(tc, b->exits, a);
+    tc_drop(tc, a);
+    verify();
+    ck_assert_ptr_null(b->exits->chained);
+    tc_unchain_page(tc, 0x1000);
+    tc_unchain_pages(tc);
+    verify();
+}
+END_TEST
+
+START_TEST(an_exit_that_is_never_chained_uses_the_table)
+{
+    struct ccf *a = add(0x1000, 7, 0x10);
+
+    tc_never_chain(tc, a->exits);
+    ck_assert_uint_eq(exit_target(a), a->start + TABLE_OFFSET);
+    verify();
+    tc_drop(tc, a);
+    verify();
+}
+END_TEST
+
+static bool is_page_2000(const void *opaque, gva_t page)
+{
+    (void)opaque;
+    return page == 0x2000;
+}
+
+START_TEST(pages_with_chains_into_them_are_told)
+{
+    struct ccf *a = add(0x1000, 7, 0x10);
+    struct ccf *b = add(0x2000, 8, 0x10);
+
+    tc_chain(tc, a->exits, b);
+    ck_assert_uint_eq(tc_find_crossed(tc, is_page_2000, NULL), TC_NO_PAGE);
+    tc_chain(tc, b->exits, a);
+    ck_assert_uint_eq(tc_find_crossed(tc, is_page_2000, NULL), 0x1000);
 }
 END_TEST
 
@@ -428,6 +501,12 @@ static void not_incoming(struct ccf *a, struct ccf *b, struct ccf *dead)
     b->incoming = NULL;
 }
 
+static void not_listed(struct ccf *a, struct ccf *b, struct ccf *dead)
+{
+    (void)a, (void)dead;
+    b->gip += PAGE_SIZE;
+}
+
 static void lost_target(struct ccf *a, struct ccf *b, struct ccf *dead)
 {
     (void)b, (void)dead;
@@ -478,18 +557,19 @@ static void out_of_region(struct ccf *a, struct ccf *b, struct ccf *dead)
 }
 
 static const struct corruption corruptions[] = {
-    {"an exit is chained that cannot be",            chained_step      },
-    {"an unchained exit does not lead to its stub",  lost_stub         },
-    {"a dead CCF is chained",                        chained_to_dead   },
-    {"a chained exit is not in its target's list",   not_incoming      },
-    {"a chained exit does not lead to its target",   lost_target       },
-    {"a dead CCF has incoming exits",                dead_with_incoming},
-    {"a dead CCF can be entered",                    dead_entered      },
-    {"a dead CCF can be returned to",                dead_returned_to  },
-    {"a live CCF is not in its hash bucket",         other_bucket      },
-    {"a live CCF is not in its frame's list",        other_frame       },
-    {"CCFs of a region overlap or are out of order", overlap           },
-    {"a CCF leaves its region",                      out_of_region     },
+    {"an exit is chained that cannot be",                    chained_step      },
+    {"an unchained exit does not lead to its stub",          lost_stub         },
+    {"a dead CCF is chained",                                chained_to_dead   },
+    {"a chained exit is not in its target's list",           not_incoming      },
+    {"a chained exit does not lead to its target",           lost_target       },
+    {"a chain into another page is not in that page's list", not_listed        },
+    {"a dead CCF has incoming exits",                        dead_with_incoming},
+    {"a dead CCF can be entered",                            dead_entered      },
+    {"a dead CCF can be returned to",                        dead_returned_to  },
+    {"a live CCF is not in its hash bucket",                 other_bucket      },
+    {"a live CCF is not in its frame's list",                other_frame       },
+    {"CCFs of a region overlap or are out of order",         overlap           },
+    {"a CCF leaves its region",                              out_of_region     },
 };
 
 START_TEST(the_verifier_names_a_planted_corruption)
@@ -548,6 +628,10 @@ static void add_finding(TCase *tcase)
     tcase_add_test(tcase, chaining_leads_an_exit_to_the_body);
     tcase_add_test(tcase, unchaining_restores_the_original_jump);
     tcase_add_test(tcase, a_ccf_may_be_chained_to_itself);
+    tcase_add_test(tcase, a_page_undoes_the_chains_that_cross_into_it);
+    tcase_add_test(tcase, dropping_either_end_ends_a_chain_between_pages);
+    tcase_add_test(tcase, an_exit_that_is_never_chained_uses_the_table);
+    tcase_add_test(tcase, pages_with_chains_into_them_are_told);
 }
 
 static void add_dropping(TCase *tcase)
