@@ -153,6 +153,12 @@ void machine_deliver(struct machine *m)
     exc_deliver(m->interp, &exc);
 }
 
+/* An interrupt is to be delivered, which nobody does here. */
+static bool is_interrupted(const struct vcpu *v)
+{
+    return v->irq_line && v->if_flag && v->inhibit == INHIBIT_NONE;
+}
+
 static enum vcpu_exit run_interp(struct machine *m, uint64_t end)
 {
     m->vcpu.kick = 0;
@@ -172,7 +178,7 @@ enum vcpu_exit machine_run(struct machine *m, uint64_t max)
         exit = m->bt ? bt_run(m->bt) : run_interp(m, end);
         if (exit == VCPU_EXIT_EXC)
             machine_deliver(m);
-        else if (m->bt || exit != VCPU_EXIT_INTR)
+        else if (m->bt || exit != VCPU_EXIT_INTR || is_interrupted(&m->vcpu))
             break;
         if (m->stop.reason != STOP_NONE)
             break;

@@ -486,6 +486,8 @@ static void jecxz(struct gen *g)
 {
     uint32_t at;
 
+    if (g->ecx_busy) /* a loop must not be sent past 0 */
+        return;
     byte(g, 0xe3);
     at = g->p->len;
     byte(g, 0);
