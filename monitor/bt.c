@@ -68,7 +68,8 @@ static uint32_t current_mode(struct bt_vcpu *bt)
 {
     const struct vcpu *v = bt->vcpu;
     bool x87 = !(v->cr0 & (CR0_EM | CR0_TS));
-    bool tsc = v->tsc_offset == 0 && (v->cpl == 0 || !(v->cr4 & CR4_TSD));
+    bool tsc = v->tsc_offset == 0 && v->tsc_stopped == 0 &&
+               (v->cpl == 0 || !(v->cr4 & CR4_TSD));
 
     return (v->cpl == 3 ? MODE_USER : 0) | (x87 ? MODE_X87 : 0) |
            (x87 && (v->cr4 & CR4_OSFXSR) ? MODE_SSE : 0) |

@@ -423,6 +423,17 @@ void lockstep_destroy(struct lockstep *ls)
     free(ls);
 }
 
+int lockstep_load(struct lockstep *ls, struct vm_state *state)
+{
+    int err = vm_load(ls->bt.vm, state);
+
+    if (!err)
+        err = vm_load(ls->ref.vm, state);
+    ls->matched = ls->bt.vm->vcpu.retired;
+    ls->next_full = ls->matched + FULL_EVERY;
+    return err;
+}
+
 void lockstep_set_mode(struct lockstep *ls, enum lockstep_mode mode)
 {
     ls->mode = mode;

@@ -42,6 +42,7 @@ struct lockstep_counts {
 };
 
 struct lockstep;
+struct vm_state; /* vm_state.h */
 
 /* Create both machines. config is copied; its engine is ignored, its insn_ns of
  * 0 becomes LOCKSTEP_INSN_NS. Serial output goes to where config says if that
@@ -52,6 +53,9 @@ struct lockstep *lockstep_create(const struct config *config,
 void lockstep_destroy(struct lockstep *lockstep);
 
 #define LOCKSTEP_INSN_NS 20
+
+/* Have both go on from a saved state. 0 or vm_load()'s error. */
+MUST_CHECK int lockstep_load(struct lockstep *lockstep, struct vm_state *state);
 
 /* LOCKSTEP_TU at first. May be called from a function that serial output goes
  * to: it takes effect after the current TU. */

@@ -10,8 +10,9 @@
 /*
  * Comparing two machines.
  *
- * Not compared are what an engine keeps for itself (bt, kick, ccf_retired,
- * seg_base, which copies seg) and exc, which is dead after its delivery.
+ * Compared are the fields that make up a vcpu's state (monitor/vm_state.c): not
+ * what an engine keeps for itself, and not exc, which is dead after its
+ * delivery.
  *
  * A and D bits of page tables: an engine sets them when it walks the tables, and
  * how long it remembers a walk is its own affair (SDM 3A 4.10.2.2 "Caching
@@ -23,56 +24,9 @@
  * announced; its flag is cleared then, and set again by the comparison. Stores
  * that only the translator did are found by comparing all of RAM.
  */
-#define FIELD(name, unit)                                                     \
-    {                                                                         \
-#        name, offsetof(struct vcpu, name), sizeof(((struct vcpu *)0)->name), \
-            unit                                                              \
-    }
-
-/* clang-format off */
-const struct lockstep_field lockstep_fields[] = {
-    FIELD(retired, 8),
-    FIELD(eip, 4),
-    FIELD(regs, 4),
-    FIELD(eflags, 4),
-    FIELD(if_flag, 1),
-    FIELD(inhibit, 1),
-    FIELD(cpl, 1),
-    FIELD(irq_line, 1),
-    FIELD(seg, 4),
-    FIELD(ldtr, 4),
-    FIELD(tr, 4),
-    FIELD(gdtr, 4),
-    FIELD(idtr, 4),
-    FIELD(cr0, 4),
-    FIELD(cr2, 4),
-    FIELD(cr3, 4),
-    FIELD(cr4, 4),
-    FIELD(pdpte, 8),
-    FIELD(dr, 4),
-    FIELD(efer, 8),
-    FIELD(sysenter_cs, 4),
-    FIELD(sysenter_esp, 4),
-    FIELD(sysenter_eip, 4),
-    FIELD(pat, 8),
-    FIELD(misc_enable, 8),
-    FIELD(mtrr_def_type, 8),
-    FIELD(mtrr_fixed, 8),
-    FIELD(mtrr_base, 8),
-    FIELD(mtrr_mask, 8),
-    FIELD(apic_base, 8),
-    FIELD(tsc_offset, 8),
-    FIELD(a20, 1),
-    FIELD(ferr, 1),
-    FIELD(ignne, 1),
-    FIELD(fpu, 4),
-};
-/* clang-format on */
-const size_t lockstep_field_count = ARRAY_COUNT(lockstep_fields);
-
-/* seg up to exc is one run of compared fields but for the padding. */
-#define RUN_START offsetof(struct vcpu, fpu)
-#define RUN_LEN   (offsetof(struct vcpu, exc) - RUN_START)
+/* seg up to tsc_stopped is one run of compared fields but for the padding. */
+#define RUN_START offsetof(struct vcpu, seg)
+#define RUN_LEN   (offsetof(struct vcpu, tsc_stopped) - RUN_START)
 
 static bool is_run_equal(const struct vcpu *a, const struct vcpu *b)
 {
@@ -84,10 +38,11 @@ static bool are_fields_equal(const struct vcpu *a, const struct vcpu *b)
 {
     bool run = is_run_equal(a, b);
 
-    for (size_t i = 0; i < lockstep_field_count; i++) {
-        const struct lockstep_field *f = &lockstep_fields[i];
+    for (size_t i = 0; i < vcpu_state.field_count; i++) {
+        const struct state_field *f = &vcpu_state.fields[i];
 
-        if (run && f->offset >= RUN_START && f->offset < RUN_START + RUN_LEN)
+        if (f->kind != STATE_BYTES ||
+            (run && f->offset >= RUN_START && f->offset < RUN_START + RUN_LEN))
             continue;
         if (memcmp((const char *)a + f->offset, (const char *)b + f->offset,
                    f->len) != 0)

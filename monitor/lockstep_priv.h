@@ -8,6 +8,7 @@
  */
 #include "monitor/bt.h"
 #include "monitor/lockstep.h"
+#include "monitor/vm_state.h"
 
 /* Bytes that went out of one serial port of one machine. */
 struct lockstep_stream {
@@ -68,15 +69,5 @@ void lockstep_root(struct lockstep *ls);
 
 /* Print how the machines differ and how they came there. */
 void lockstep_report(struct lockstep *ls);
-
-/* The state that is compared: fields of struct vcpu. */
-struct lockstep_field {
-    const char *name;
-    size_t offset;
-    size_t len;
-    size_t unit; /* bytes of an element, for printing */
-};
-extern const struct lockstep_field lockstep_fields[];
-extern const size_t lockstep_field_count;
 
 #endif /* MONITOR_LOCKSTEP_PRIV_H */

@@ -14,7 +14,7 @@
 
 typedef unsigned long long ull;
 
-static uint64_t element(const struct vcpu *vcpu, const struct lockstep_field *f,
+static uint64_t element(const struct vcpu *vcpu, const struct state_field *f,
                         size_t index)
 {
     uint64_t value = 0;
@@ -28,10 +28,10 @@ static void report_fields(const struct lockstep *ls)
     const struct vcpu *a = &ls->bt.vm->vcpu;
     const struct vcpu *b = &ls->ref.vm->vcpu;
 
-    for (size_t i = 0; i < lockstep_field_count; i++) {
-        const struct lockstep_field *f = &lockstep_fields[i];
+    for (size_t i = 0; i < vcpu_state.field_count; i++) {
+        const struct state_field *f = &vcpu_state.fields[i];
 
-        for (size_t k = 0; k < f->len / f->unit; k++)
+        for (size_t k = 0; f->kind == STATE_BYTES && k < f->len / f->unit; k++)
             if (element(a, f, k) != element(b, f, k))
                 fprintf(stderr, "  %s+%zu: bt %llx, interp %llx\n", f->name,
                         k * f->unit, (ull)element(a, f, k),

@@ -272,7 +272,11 @@ struct vcpu {
     uint64_t mtrr_base[8];
     uint64_t mtrr_mask[8];
     uint64_t apic_base;
-    uint64_t tsc_offset; /* guest TSC = host TSC + tsc_offset */
+    uint64_t tsc_offset; /* guest TSC = machine's TSC + tsc_offset */
+
+    /* Machine's TSC = host TSC - tsc_stopped: it stands still when guest time
+     * does, and is not the host's after the state was loaded. */
+    uint64_t tsc_stopped;
 
     struct exc exc;      /* valid after VCPU_EXIT_EXC */
     bool a20;            /* A20 gate open */

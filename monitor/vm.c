@@ -94,11 +94,21 @@ static uint64_t guest_now(void *opaque)
 }
 
 /* A guest whose time is its instruction count has a TSC of 1 GHz. */
-static uint64_t host_tsc(void *opaque)
+static uint64_t host_tsc(const struct vm *vm)
 {
-    const struct vm *vm = opaque;
+    if (vm->config.insn_ns != 0)
+        return guest_now((void *)vm);
+    return vm->paused ? vm->paused_tsc : __rdtsc();
+}
 
-    return vm->config.insn_ns != 0 ? guest_now(opaque) : __rdtsc();
+uint64_t vm_tsc(const struct vm *vm)
+{
+    return host_tsc(vm) - vm->vcpu.tsc_stopped;
+}
+
+static uint64_t machine_tsc(void *opaque)
+{
+    return vm_tsc(opaque);
 }
 
 static void ram_stored(void *opaque, gpa_t gpa, unsigned len)
@@ -143,7 +153,7 @@ static void set_ignne(void *opaque, bool level)
     vm->vcpu.ignne = level;
 }
 
-static void flush_engines(struct vm *vm)
+void vm_flush(struct vm *vm)
 {
     interp_flush_tlb(vm->interp);
     if (vm->engine->flush != NULL)
@@ -158,7 +168,7 @@ static void set_a20(void *opaque, bool open)
         return;
     vm->vcpu.a20 = open;
     if (vm->engine_state != NULL)
-        flush_engines(vm);
+        vm_flush(vm);
 }
 
 static void power_off(void *opaque)
@@ -252,17 +262,31 @@ void vm_pause(struct vm *vm)
     if (vm->paused)
         return;
     vm->paused_at = host_now();
+    vm->paused_tsc = host_tsc(vm);
     vm->paused = true;
     vm->vcpu.kick = 1;
 }
 
+/* A guest that has not begun did not see its TSC stand still: the host's serves
+ * it, which costs CCFs nothing. */
 void vm_continue(struct vm *vm)
 {
     if (!vm->paused)
         return;
     vm->time_origin += host_now() - vm->paused_at;
     vm->paused = false;
+    if (vm->vcpu.retired != 0)
+        vm->vcpu.tsc_stopped += host_tsc(vm) - vm->paused_tsc;
     vm->vcpu.kick = 1;
+}
+
+void vm_set_time(struct vm *vm, uint64_t now, uint64_t tsc)
+{
+    uint64_t host = vm->paused ? vm->paused_at : host_now();
+
+    vm->time_origin = host - now;
+    vm->idle_ns = now - vm->vcpu.retired * vm->config.insn_ns;
+    vm->vcpu.tsc_stopped = host_tsc(vm) - tsc;
 }
 
 /* Construction. */
@@ -323,7 +347,7 @@ static int create_engines(struct vm *vm)
         .port_in = port_in,
         .port_out = port_out,
         .set_ferr = set_ferr,
-        .tsc = host_tsc,
+        .tsc = machine_tsc,
         .ram_stored = ram_stored,
         .tlb_flushed_page = tlb_flushed_page,
         .tlb_flushed = tlb_flushed,
@@ -414,7 +438,7 @@ bool vm_reset(struct vm *vm, struct load_error *error)
     vm->vcpu.kick = 1;
     if (vm->boot.kernel.data != NULL && !boot_start(&vm->boot, vm, error))
         return false;
-    flush_engines(vm);
+    vm_flush(vm);
     return true;
 }
 

@@ -33,6 +33,7 @@ struct vm {
     uint64_t time_origin;     /* host ns of guest time 0 */
     uint64_t idle_ns;         /* config.insn_ns: guest time that HLT slept */
     uint64_t paused_at;       /* host ns; valid while paused */
+    uint64_t paused_tsc;      /* host TSC; valid while paused */
     uint64_t tick;            /* host ns of the next look at the input */
     uint64_t next_verify;     /* host ns of the next --verify */
     bool halted;              /* HLT retired; an interrupt wakes it */
@@ -57,9 +58,16 @@ void vm_run(struct vm *vm);
 /* Exit status of a process whose VM stopped so, as QEMU's. */
 int vm_exit_status(const struct vm *vm);
 
-/* Stop and continue guest time. */
+/* Stop and continue guest time and TSC. */
 void vm_pause(struct vm *vm);
 void vm_continue(struct vm *vm);
+
+/* The machine's TSC; make it be that, and guest time now. */
+uint64_t vm_tsc(const struct vm *vm);
+void vm_set_time(struct vm *vm, uint64_t now, uint64_t tsc);
+
+/* Have engines forget what they derived from guest state. */
+void vm_flush(struct vm *vm);
 
 /* RESET of board and vcpu, then the kernel from its files again. False with
  * *error filled. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* memfd_create */
+#define _GNU_SOURCE /* memfd_create, SEEK_DATA, MADV_REMOVE */
 #include "shadow_mmu/gmem.h"
 
 #include <errno.h>
@@ -44,20 +44,20 @@ static uint64_t frame_offset(const struct gmem *gmem, gfn_t gfn)
     return gmem->ram_len + ((gfn - FIRMWARE_GFN) << PAGE_SHIFT);
 }
 
-static int map_memfd(struct gmem *gmem)
+/* A sparse file of zeroes, and a mapping of all of it. */
+static int create_memfd(const char *name, uint64_t len, int *fd, uint8_t **base)
 {
-    gmem->fd = memfd_create("popf-ram", MFD_CLOEXEC);
-    if (gmem->fd < 0)
+    *fd = memfd_create(name, MFD_CLOEXEC);
+    if (*fd < 0)
         return -errno;
-    if (ftruncate(gmem->fd, (off_t)gmem->fd_len) != 0)
+    if (ftruncate(*fd, (off_t)len) != 0)
         return -errno;
-    void *base = mmap(NULL, gmem->fd_len, PROT_READ | PROT_WRITE, MAP_SHARED,
-                      gmem->fd, 0);
-    if (base == MAP_FAILED)
+    void *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+    if (map == MAP_FAILED)
         return -errno;
-    gmem->base = base;
+    *base = map;
     /* Guest RAM in a core dump is gigabytes of no use. */
-    (void)madvise(base, gmem->fd_len, MADV_DONTDUMP);
+    (void)madvise(map, len, MADV_DONTDUMP);
     return 0;
 }
 
@@ -73,7 +73,11 @@ int gmem_create(struct gmem **out, uint64_t ram_len)
     gmem->fd_len = ram_len + FIRMWARE_LEN;
     gmem->frame_count = ram_len >> PAGE_SHIFT;
     gmem->frame_flags = calloc(1, gmem->frame_count);
-    int error = gmem->frame_flags == NULL ? -ENOMEM : map_memfd(gmem);
+    int error = 0;
+    if (gmem->frame_flags == NULL)
+        error = -ENOMEM;
+    else
+        error = create_memfd("popf-ram", gmem->fd_len, &gmem->fd, &gmem->base);
     if (error != 0) {
         gmem_destroy(gmem);
         return error;
@@ -214,4 +218,71 @@ int gmem_write(struct gmem *gmem, gpa_t gpa, const void *data, size_t len)
 int gmem_load(struct gmem *gmem, gpa_t gpa, const void *data, size_t len)
 {
     return copy_in(gmem, gpa, data, len, true);
+}
+
+/* ---- Images ---- */
+
+struct gmem_image {
+    int fd;
+    uint8_t *base;
+    uint64_t fd_len;
+    uint8_t kind[MAP_FRAMES];
+};
+
+/* Copy what is not in a hole of the file that from is a mapping of. */
+static void copy_data(uint8_t *to, const uint8_t *from, int from_fd,
+                      uint64_t len)
+{
+    off_t at = lseek(from_fd, 0, SEEK_DATA);
+
+    while (at >= 0 && (uint64_t)at < len) {
+        off_t end = lseek(from_fd, at, SEEK_HOLE);
+
+        if (end < 0 || (uint64_t)end > len)
+            end = (off_t)len;
+        memcpy(to + at, from + at, (size_t)(end - at));
+        at = lseek(from_fd, end, SEEK_DATA);
+    }
+}
+
+void gmem_image_destroy(struct gmem_image *image)
+{
+    if (image == NULL)
+        return;
+    if (image->base != NULL)
+        munmap(image->base, image->fd_len);
+    if (image->fd >= 0)
+        close(image->fd);
+    free(image);
+}
+
+int gmem_save(const struct gmem *gmem, struct gmem_image **out)
+{
+    struct gmem_image *image = calloc(1, sizeof(*image));
+
+    if (image == NULL)
+        return -ENOMEM;
+    image->fd_len = gmem->fd_len;
+    int error =
+        create_memfd("popf-image", image->fd_len, &image->fd, &image->base);
+    if (error != 0) {
+        gmem_image_destroy(image);
+        return error;
+    }
+    memcpy(image->kind, gmem->kind, sizeof(image->kind));
+    copy_data(image->base, gmem->base, gmem->fd, gmem->fd_len);
+    *out = image;
+    return 0;
+}
+
+int gmem_restore(struct gmem *gmem, const struct gmem_image *image)
+{
+    if (image->fd_len != gmem->fd_len)
+        return -EINVAL;
+    if (madvise(gmem->base, gmem->fd_len, MADV_REMOVE) != 0)
+        return -errno;
+    copy_data(gmem->base, image->base, image->fd, image->fd_len);
+    memcpy(gmem->kind, image->kind, sizeof(gmem->kind));
+    gmem->version++;
+    return 0;
 }

@@ -42,6 +42,17 @@ MUST_CHECK int gmem_set_kind(struct gmem *gmem, gfn_t first, gfn_t count,
                              enum gmem_kind kind);
 uint64_t gmem_version(const struct gmem *gmem);
 
+/* A copy of all memory and of the map. What was never touched costs nothing. */
+struct gmem_image;
+
+/* 0 or -errno with *out untouched. */
+MUST_CHECK int gmem_save(const struct gmem *gmem, struct gmem_image **out);
+void gmem_image_destroy(struct gmem_image *image);
+
+/* Make gmem what was saved. -EINVAL when it has another size. The caller drops
+ * what was derived from memory or map before. */
+MUST_CHECK int gmem_restore(struct gmem *gmem, const struct gmem_image *image);
+
 /* FRAME_* flags (monitor/vcpu.h) of each frame below gmem_frame_count();
  * the array is shared with the interpreter, which only reads it. */
 uint8_t *gmem_frame_flags(struct gmem *gmem);

@@ -40,7 +40,7 @@ struct interp_host {
      * be NULL. */
     void (*set_ferr)(void *opaque, bool level);
 
-    /* Host TSC, before tsc_offset. */
+    /* The machine's TSC, before tsc_offset. */
     uint64_t (*tsc)(void *opaque);
 
     /* A store to a frame with flags was done by the interpreter, its page

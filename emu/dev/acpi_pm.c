@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "emu/dev/state.h"
 #include "monitor/log.h"
 
 /*
@@ -35,6 +36,18 @@ struct acpi_pm {
     uint8_t smi[2];
     struct io_range range[3];
 };
+
+#define STATE_OF struct acpi_pm
+static const struct state_field acpi_pm_fields[] = {
+    STATE_CLOCK_TIMER(timer), STATE_FIELD(wires.sci.level),
+    STATE_FIELD(sts),         STATE_FIELD(en),
+    STATE_FIELD(cnt),         STATE_FIELD(halves),
+    STATE_FIELD(gpe),         STATE_FIELD(smi),
+    STATE_SKIP(bus),          STATE_SKIP(clock),
+    STATE_SKIP(wires),        STATE_SKIP(range),
+};
+const struct state_table acpi_pm_state = STATE_TABLE("acpi_pm", acpi_pm_fields);
+#undef STATE_OF
 
 static uint64_t timer_count(struct acpi_pm *pm)
 {

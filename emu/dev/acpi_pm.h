@@ -20,6 +20,7 @@
 #define ACPI_SLP_TYP_S5 0u
 
 struct acpi_pm;
+struct state_table; /* state.h */
 
 struct acpi_pm_wires {
     struct irq_line sci;
@@ -32,5 +33,8 @@ MUST_CHECK int acpi_pm_create(struct acpi_pm **out, struct bus *bus,
                               const struct acpi_pm_wires *wires);
 void acpi_pm_destroy(struct acpi_pm *pm);
 void acpi_pm_reset(struct acpi_pm *pm);
+
+/* What the guest can observe of the chip. */
+extern const struct state_table acpi_pm_state;
 
 #endif /* EMU_DEV_ACPI_PM_H */

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "emu/dev/state.h"
+
 /*
  * Armed timers form one list by deadline; equal deadlines fire in the order in
  * which they were armed. A board has a handful of timers, so a list is enough.
@@ -11,12 +13,22 @@
 struct clock {
     uint64_t (*source)(void *opaque);
     void *opaque;
-    uint64_t last; /* what clock_now() returned last: time never goes back */
+    uint64_t last;  /* what clock_now() returned last: time never goes back */
+    uint64_t turns; /* given to timers so far */
     int64_t base;
     struct clock_timer *first;
     void (*earlier)(void *opaque);
     void *listener;
 };
+
+#define STATE_OF struct clock
+static const struct state_field clock_fields[] = {
+    STATE_FIELD(last),   STATE_FIELD(turns),   STATE_FIELD(base),
+    STATE_SKIP(source),  STATE_SKIP(opaque),   STATE_SKIP(first),
+    STATE_SKIP(earlier), STATE_SKIP(listener),
+};
+const struct state_table clock_state = STATE_TABLE("clock", clock_fields);
+#undef STATE_OF
 
 int clock_create(struct clock **out, uint64_t (*now)(void *opaque),
                  void *opaque)
@@ -64,6 +76,21 @@ static void unlink_timer(struct clock *clock, struct clock_timer *timer)
     timer->armed = false;
 }
 
+static void link_timer(struct clock *clock, struct clock_timer *timer,
+                       uint64_t deadline, uint64_t turn)
+{
+    struct clock_timer **link = &clock->first;
+    while (*link != NULL &&
+           ((*link)->deadline < deadline ||
+            ((*link)->deadline == deadline && (*link)->turn < turn)))
+        link = &(*link)->next;
+    timer->deadline = deadline;
+    timer->turn = turn;
+    timer->armed = true;
+    timer->next = *link;
+    *link = timer;
+}
+
 void clock_arm(struct clock *clock, struct clock_timer *timer,
                uint64_t deadline)
 {
@@ -72,15 +99,16 @@ void clock_arm(struct clock *clock, struct clock_timer *timer,
     uint64_t before = clock_next(clock);
     if (timer->armed)
         unlink_timer(clock, timer);
-    struct clock_timer **link = &clock->first;
-    while (*link != NULL && (*link)->deadline <= deadline)
-        link = &(*link)->next;
-    timer->deadline = deadline;
-    timer->armed = true;
-    timer->next = *link;
-    *link = timer;
+    link_timer(clock, timer, deadline, clock->turns++);
     if (deadline < before && clock->earlier != NULL)
         clock->earlier(clock->listener);
+}
+
+void clock_restore_timer(struct clock *clock, struct clock_timer *timer,
+                         uint64_t deadline, uint64_t turn)
+{
+    clock_disarm(clock, timer);
+    link_timer(clock, timer, deadline, turn);
 }
 
 void clock_disarm(struct clock *clock, struct clock_timer *timer)

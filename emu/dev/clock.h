@@ -12,11 +12,13 @@
 #include "monitor/base.h"
 
 struct clock;
+struct state_table; /* state.h */
 
 struct clock_timer {
     void (*fire)(void *opaque);
     void *opaque;
     uint64_t deadline; /* ns; valid while armed */
+    uint64_t turn;     /* among equal deadlines; valid while armed */
     bool armed;
     struct clock_timer *next; /* the clock's list, by deadline */
 };
@@ -36,6 +38,14 @@ int64_t clock_base(const struct clock *clock);
 void clock_arm(struct clock *clock, struct clock_timer *timer,
                uint64_t deadline);
 void clock_disarm(struct clock *clock, struct clock_timer *timer);
+
+/* Arm a timer as it was when its state was saved. */
+void clock_restore_timer(struct clock *clock, struct clock_timer *timer,
+                         uint64_t deadline, uint64_t turn);
+
+/* What a clock has to go on with: the time it told last, the turns it gave
+ * out, and its base. */
+extern const struct state_table clock_state;
 
 /* Deadline of the first timer, UINT64_MAX if none is armed. */
 uint64_t clock_next(const struct clock *clock);

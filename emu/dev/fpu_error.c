@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "emu/dev/state.h"
+
 /*
  * Two flip-flops (SDM 1 D.2.1.2 "MS-DOS Compatibility Sub-mode in the P6 Family
  * and Pentium Processors", figure "Recommended Circuit for MS-DOS Compatibility
@@ -24,6 +26,16 @@ struct fpu_error {
     struct io_range range;
     bool ferr;
 };
+
+#define STATE_OF struct fpu_error
+static const struct state_field fpu_error_fields[] = {
+    STATE_FIELD(irq.level), STATE_FIELD(ignne.level), STATE_FIELD(ferr),
+    STATE_SKIP(bus),        STATE_SKIP(irq),          STATE_SKIP(ignne),
+    STATE_SKIP(range),
+};
+const struct state_table fpu_error_state =
+    STATE_TABLE("fpu_error", fpu_error_fields);
+#undef STATE_OF
 
 static void write_port(void *dev, uint64_t offset, unsigned size,
                        uint32_t value)

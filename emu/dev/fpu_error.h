@@ -10,6 +10,7 @@
 #include "emu/dev/irq.h"
 
 struct fpu_error;
+struct state_table; /* state.h */
 
 /* ignne: asserts IGNNE#. 0 or -errno. */
 MUST_CHECK int fpu_error_create(struct fpu_error **out, struct bus *bus,
@@ -19,5 +20,8 @@ void fpu_error_reset(struct fpu_error *latch);
 
 /* The processor asserts (true) or releases FERR#. */
 void fpu_error_set_ferr(struct fpu_error *latch, bool level);
+
+/* What the guest can observe of the latch. */
+extern const struct state_table fpu_error_state;
 
 #endif /* EMU_DEV_FPU_ERROR_H */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "emu/dev/ps2.h"
+#include "emu/dev/state.h"
 #include "monitor/log.h"
 
 /*
@@ -50,6 +51,26 @@ struct i8042 {
     uint8_t answer;
     struct io_range range[2];
 };
+
+#define STATE_OF struct i8042
+static const struct state_field i8042_fields[] = {
+    STATE_STRUCT(keyboard, struct ps2, ps2_state),
+    STATE_STRUCT(mouse, struct ps2, ps2_state),
+    STATE_FIELD(wires.keyboard.level),
+    STATE_FIELD(wires.mouse.level),
+    STATE_FIELD(ram),
+    STATE_FIELD(status),
+    STATE_FIELD(data),
+    STATE_FIELD(awaits),
+    STATE_FIELD(has_answer),
+    STATE_FIELD(answer_is_aux),
+    STATE_FIELD(answer),
+    STATE_SKIP(bus),
+    STATE_SKIP(wires),
+    STATE_SKIP(range),
+};
+const struct state_table i8042_state = STATE_TABLE("i8042", i8042_fields);
+#undef STATE_OF
 
 /* Scan codes of set 2 become those of set 1; of all that this keyboard sends,
  * only these differ: its identification and the numbers of the sets. */

@@ -11,6 +11,7 @@
 #include "emu/dev/irq.h"
 
 struct i8042;
+struct state_table; /* state.h */
 
 struct i8042_wires {
     struct irq_line keyboard; /* IRQ 1 */
@@ -25,5 +26,8 @@ MUST_CHECK int i8042_create(struct i8042 **out, struct bus *bus,
                             const struct i8042_wires *wires);
 void i8042_destroy(struct i8042 *kbc);
 void i8042_reset(struct i8042 *kbc);
+
+/* What the guest can observe of the chip. */
+extern const struct state_table i8042_state;
 
 #endif /* EMU_DEV_I8042_H */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/dev/state.h"
 #include "monitor/log.h"
 
 /*
@@ -41,6 +42,26 @@ struct i8237 {
     uint8_t page[PAGE_COUNT];
     struct io_range range[3];
 };
+
+#define STATE_OF struct controller
+static const struct state_field i8237_controller_fields[] = {
+    STATE_FIELD(base),    STATE_FIELD(current), STATE_FIELD(mode),
+    STATE_FIELD(command), STATE_FIELD(request), STATE_FIELD(mask),
+    STATE_FIELD(high),    STATE_SKIP(shift),
+};
+static const struct state_table i8237_controller_state =
+    STATE_TABLE("i8237_controller", i8237_controller_fields);
+#undef STATE_OF
+
+#define STATE_OF struct i8237
+static const struct state_field i8237_fields[] = {
+    STATE_STRUCT(controller, struct controller, i8237_controller_state),
+    STATE_FIELD(page),
+    STATE_SKIP(bus),
+    STATE_SKIP(range),
+};
+const struct state_table i8237_state = STATE_TABLE("i8237", i8237_fields);
+#undef STATE_OF
 
 static void master_clear(struct controller *c)
 {

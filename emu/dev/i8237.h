@@ -10,9 +10,13 @@
 #include "emu/dev/bus.h"
 
 struct i8237;
+struct state_table; /* state.h */
 
 MUST_CHECK int i8237_create(struct i8237 **out, struct bus *bus);
 void i8237_destroy(struct i8237 *pair);
 void i8237_reset(struct i8237 *pair);
+
+/* What the guest can observe of the chip. */
+extern const struct state_table i8237_state;
 
 #endif /* EMU_DEV_I8237_H */

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "emu/dev/state.h"
+
 /*
  * Everything follows the 8254 datasheet ("Mode Definitions", "Read
  * Operations"). A channel stores the tick at which its count was loaded and
@@ -53,6 +55,32 @@ struct i8254 {
     struct channel channel[3];
     struct io_range range;
 };
+
+#define STATE_OF struct channel
+static const struct state_field i8254_channel_fields[] = {
+    STATE_FIELD(mode),       STATE_FIELD(bcd),     STATE_FIELD(rw),
+    STATE_FIELD(gate),       STATE_FIELD(started), STATE_FIELD(has_count),
+    STATE_FIELD(count),      STATE_FIELD(start),   STATE_FIELD(held),
+    STATE_FIELD(next_count), STATE_FIELD(written), STATE_FIELD(write_high),
+    STATE_FIELD(read_high),  STATE_FIELD(low),     STATE_FIELD(latch),
+    STATE_FIELD(latched),    STATE_FIELD(status),  STATE_FIELD(status_latched),
+};
+static const struct state_table i8254_channel_state =
+    STATE_TABLE("i8254_channel", i8254_channel_fields);
+#undef STATE_OF
+
+#define STATE_OF struct i8254
+static const struct state_field i8254_fields[] = {
+    STATE_STRUCT(channel, struct channel, i8254_channel_state),
+    STATE_CLOCK_TIMER(timer),
+    STATE_FIELD(irq.level),
+    STATE_SKIP(bus),
+    STATE_SKIP(clock),
+    STATE_SKIP(irq),
+    STATE_SKIP(range),
+};
+const struct state_table i8254_state = STATE_TABLE("i8254", i8254_fields);
+#undef STATE_OF
 
 static int64_t ticks_at(uint64_t ns)
 {

@@ -15,6 +15,7 @@
 #include "emu/dev/irq.h"
 
 struct i8254;
+struct state_table; /* state.h */
 
 MUST_CHECK int i8254_create(struct i8254 **out, struct bus *bus,
                             struct clock *clock, struct irq_line irq);
@@ -26,5 +27,8 @@ void i8254_reset(struct i8254 *pit);
 void i8254_set_gate(struct i8254 *pit, unsigned channel, bool gate);
 bool i8254_gate(const struct i8254 *pit, unsigned channel);
 bool i8254_output(struct i8254 *pit, unsigned channel);
+
+/* What the guest can observe of the chip. */
+extern const struct state_table i8254_state;
 
 #endif /* EMU_DEV_I8254_H */

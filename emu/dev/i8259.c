@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "emu/dev/state.h"
 #include "monitor/log.h"
 
 /*
@@ -64,6 +65,28 @@ struct i8259 {
     struct chip chip[2]; /* master, slave */
     struct io_range range[3];
 };
+
+#define STATE_OF struct chip
+static const struct state_field i8259_chip_fields[] = {
+    STATE_FIELD(input),     STATE_FIELD(edge),         STATE_FIELD(elcr),
+    STATE_FIELD(imr),       STATE_FIELD(isr),          STATE_FIELD(base),
+    STATE_FIELD(lowest),    STATE_FIELD(icw1),         STATE_FIELD(icw3),
+    STATE_FIELD(icw4),      STATE_FIELD(step),         STATE_FIELD(read_isr),
+    STATE_FIELD(poll),      STATE_FIELD(special_mask), STATE_FIELD(rotate_aeoi),
+    STATE_FIELD(out.level), STATE_SKIP(pair),          STATE_SKIP(out),
+};
+static const struct state_table i8259_chip_state =
+    STATE_TABLE("i8259_chip", i8259_chip_fields);
+#undef STATE_OF
+
+#define STATE_OF struct i8259
+static const struct state_field i8259_fields[] = {
+    STATE_STRUCT(chip, struct chip, i8259_chip_state),
+    STATE_SKIP(bus),
+    STATE_SKIP(range),
+};
+const struct state_table i8259_state = STATE_TABLE("i8259", i8259_fields);
+#undef STATE_OF
 
 static uint8_t irr(const struct chip *chip)
 {

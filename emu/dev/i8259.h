@@ -13,6 +13,7 @@
 #include "emu/dev/irq.h"
 
 struct i8259;
+struct state_table; /* state.h */
 
 /* intr is the master's INT output. 0 or -errno. */
 MUST_CHECK int i8259_create(struct i8259 **out, struct bus *bus,
@@ -30,5 +31,8 @@ void i8259_set_input(void *pair, unsigned pin, bool level);
 /* The two INTA cycles of a processor: the vector, which is the one of IR7 when
  * the request has gone away. */
 uint8_t i8259_ack(struct i8259 *pair);
+
+/* What the guest can observe of the chip. */
+extern const struct state_table i8259_state;
 
 #endif /* EMU_DEV_I8259_H */

@@ -16,6 +16,7 @@
 #include "emu/dev/ns16550.h"
 #include "emu/dev/pc_ports.h"
 #include "emu/dev/pci.h"
+#include "emu/dev/state.h"
 
 /*
  * The board owns the chips and the wires between them. Two serial ports share
@@ -37,6 +38,7 @@ static const struct {
 
 struct machine_pc {
     struct machine_host host;
+    struct clock *clock;
     struct i8259 *pic;
     struct i8254 *pit;
     struct mc146818 *rtc;
@@ -50,6 +52,18 @@ struct machine_pc {
     bool serial_level[SERIAL_COUNT];
     bool a20; /* the gate is open */
 };
+
+#define STATE_OF struct machine_pc
+static const struct state_field machine_pc_fields[] = {
+    STATE_FIELD(serial_level), STATE_FIELD(a20),   STATE_SKIP(host),
+    STATE_SKIP(clock),         STATE_SKIP(pic),    STATE_SKIP(pit),
+    STATE_SKIP(rtc),           STATE_SKIP(pm),     STATE_SKIP(ports),
+    STATE_SKIP(kbc),           STATE_SKIP(dma),    STATE_SKIP(fpu),
+    STATE_SKIP(pci),           STATE_SKIP(serial),
+};
+const struct state_table machine_pc_state =
+    STATE_TABLE("machine_pc", machine_pc_fields);
+#undef STATE_OF
 
 static void set_intr(void *opaque, unsigned pin, bool level)
 {
@@ -175,6 +189,7 @@ int machine_pc_create(struct machine_pc **out, struct bus *bus,
     if (pc == NULL)
         return -ENOMEM;
     pc->host = *host;
+    pc->clock = clock;
     int err = create_chips(pc, bus, clock);
     if (err != 0) {
         machine_pc_destroy(pc);
@@ -219,6 +234,51 @@ void machine_pc_reset(struct machine_pc *pc)
         if (pc->serial[n] != NULL)
             ns16550_reset(pc->serial[n]);
     set_a20(pc, true);
+}
+
+#define PART_COUNT (11 + SERIAL_COUNT)
+
+struct part {
+    const struct state_table *table;
+    void *object;
+};
+
+/* Everything with state, in the order of the image; the number of parts. */
+static size_t list_parts(const struct machine_pc *pc,
+                         struct part parts[PART_COUNT])
+{
+    size_t count = 0;
+    parts[count++] = (struct part){&clock_state, pc->clock};
+    parts[count++] = (struct part){&machine_pc_state, (void *)pc};
+    parts[count++] = (struct part){&i8259_state, pc->pic};
+    parts[count++] = (struct part){&i8254_state, pc->pit};
+    parts[count++] = (struct part){&mc146818_state, pc->rtc};
+    parts[count++] = (struct part){&acpi_pm_state, pc->pm};
+    parts[count++] = (struct part){&pc_ports_state, pc->ports};
+    parts[count++] = (struct part){&i8042_state, pc->kbc};
+    parts[count++] = (struct part){&i8237_state, pc->dma};
+    parts[count++] = (struct part){&fpu_error_state, pc->fpu};
+    parts[count++] = (struct part){&pci_state, pc->pci};
+    for (unsigned n = 0; n < SERIAL_COUNT; n++)
+        if (pc->serial[n] != NULL)
+            parts[count++] = (struct part){&ns16550_state, pc->serial[n]};
+    return count;
+}
+
+void machine_pc_save(const struct machine_pc *pc, struct state_image *image)
+{
+    struct part parts[PART_COUNT];
+    size_t count = list_parts(pc, parts);
+    for (size_t i = 0; i < count; i++)
+        state_save(image, parts[i].table, parts[i].object);
+}
+
+void machine_pc_load(struct machine_pc *pc, struct state_image *image)
+{
+    struct part parts[PART_COUNT];
+    size_t count = list_parts(pc, parts);
+    for (size_t i = 0; i < count; i++)
+        state_load(image, parts[i].table, parts[i].object, pc->clock);
 }
 
 uint8_t machine_pc_ack(struct machine_pc *pc)

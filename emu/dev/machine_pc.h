@@ -31,6 +31,8 @@ struct machine_host {
 };
 
 struct machine_pc;
+struct state_image; /* state.h */
+struct state_table;
 
 MUST_CHECK int machine_pc_create(struct machine_pc **out, struct bus *bus,
                                  struct clock *clock,
@@ -56,5 +58,13 @@ void machine_pc_serial_receive(struct machine_pc *pc, unsigned n,
  * loaders that start without firmware. 0 or -ENOSPC. */
 MUST_CHECK int machine_pc_write_acpi(const struct machine_pc *pc, uint8_t *ram,
                                      size_t len);
+
+/* Append the state of the clock and of every chip; take it again, on a board
+ * with the same serial ports. Neither calls the host. */
+void machine_pc_save(const struct machine_pc *pc, struct state_image *image);
+void machine_pc_load(struct machine_pc *pc, struct state_image *image);
+
+/* The board's own part of it. */
+extern const struct state_table machine_pc_state;
 
 #endif /* EMU_DEV_MACHINE_PC_H */

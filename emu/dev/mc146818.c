@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "emu/dev/state.h"
+
 /*
  * The time registers are computed when they are read: seconds since 1970 at
  * guest time `zero` plus what went by since. Setting the time (register B SET)
@@ -46,6 +48,17 @@ struct mc146818 {
     uint64_t ram_len;
     struct io_range range;
 };
+
+#define STATE_OF struct mc146818
+static const struct state_field mc146818_fields[] = {
+    STATE_CLOCK_TIMER(timer), STATE_FIELD(irq.level), STATE_FIELD(index),
+    STATE_FIELD(ram),         STATE_FIELD(seconds),   STATE_FIELD(zero),
+    STATE_FIELD(checked),     STATE_SKIP(bus),        STATE_SKIP(clock),
+    STATE_SKIP(irq),          STATE_SKIP(ram_len),    STATE_SKIP(range),
+};
+const struct state_table mc146818_state =
+    STATE_TABLE("mc146818", mc146818_fields);
+#undef STATE_OF
 
 static uint8_t encode(const struct mc146818 *rtc, int value)
 {

@@ -11,6 +11,7 @@
 #include "emu/dev/irq.h"
 
 struct mc146818;
+struct state_table; /* state.h */
 
 /* ram_len goes into the memory-size bytes. */
 MUST_CHECK int mc146818_create(struct mc146818 **out, struct bus *bus,
@@ -18,5 +19,8 @@ MUST_CHECK int mc146818_create(struct mc146818 **out, struct bus *bus,
                                uint64_t ram_len);
 void mc146818_destroy(struct mc146818 *rtc);
 void mc146818_reset(struct mc146818 *rtc);
+
+/* What the guest can observe of the chip. */
+extern const struct state_table mc146818_state;
 
 #endif /* EMU_DEV_MC146818_H */

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "emu/dev/state.h"
+
 /*
  * Registers by offset (PC16550D datasheet, "Register Addresses"):
  *   0 RBR/THR, DLAB: DLL   1 IER, DLAB: DLM   2 IIR/FCR   3 LCR
@@ -53,6 +55,22 @@ struct ns16550 {
     unsigned head, count;
     struct io_range range;
 };
+
+#define STATE_OF struct ns16550
+static const struct state_field ns16550_fields[] = {
+    STATE_CLOCK_TIMER(timeout), STATE_FIELD(irq.level),
+    STATE_FIELD(timed_out),     STATE_FIELD(tx_pending),
+    STATE_FIELD(ier),           STATE_FIELD(fcr),
+    STATE_FIELD(lcr),           STATE_FIELD(mcr),
+    STATE_FIELD(lsr),           STATE_FIELD(msr),
+    STATE_FIELD(scr),           STATE_FIELD(divisor),
+    STATE_FIELD(fifo),          STATE_FIELD(head),
+    STATE_FIELD(count),         STATE_SKIP(bus),
+    STATE_SKIP(clock),          STATE_SKIP(irq),
+    STATE_SKIP(backend),        STATE_SKIP(range),
+};
+const struct state_table ns16550_state = STATE_TABLE("ns16550", ns16550_fields);
+#undef STATE_OF
 
 static unsigned trigger(const struct ns16550 *uart)
 {

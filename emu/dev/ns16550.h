@@ -10,6 +10,7 @@
 #include "emu/dev/machine_pc.h"
 
 struct ns16550;
+struct state_table; /* state.h */
 
 MUST_CHECK int ns16550_create(struct ns16550 **out, struct bus *bus,
                               struct clock *clock, uint16_t port,
@@ -20,5 +21,8 @@ void ns16550_reset(struct ns16550 *uart);
 /* Bytes the receiver takes now; none in loopback mode. */
 size_t ns16550_room(const struct ns16550 *uart);
 void ns16550_receive(struct ns16550 *uart, const uint8_t *data, size_t len);
+
+/* What the guest can observe of the chip. */
+extern const struct state_table ns16550_state;
 
 #endif /* EMU_DEV_NS16550_H */

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "emu/dev/state.h"
+
 /*
  * Port 61h (82371 PIIX datasheet, "NMI Status and Control"):
  *   7  SERR#  6 IOCHK#  5 OUT2  4 refresh toggle (read-only)
@@ -23,6 +25,17 @@ struct pc_ports {
     struct io_range range[5];
     size_t range_count;
 };
+
+#define STATE_OF struct pc_ports
+static const struct state_field pc_ports_fields[] = {
+    STATE_FIELD(port61),     STATE_FIELD(port80), STATE_FIELD(port92),
+    STATE_SKIP(bus),         STATE_SKIP(clock),   STATE_SKIP(pit),
+    STATE_SKIP(wires),       STATE_SKIP(host),    STATE_SKIP(range),
+    STATE_SKIP(range_count),
+};
+const struct state_table pc_ports_state =
+    STATE_TABLE("pc_ports", pc_ports_fields);
+#undef STATE_OF
 
 static uint32_t read61(void *dev, uint64_t offset, unsigned size)
 {

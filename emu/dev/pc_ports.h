@@ -10,6 +10,7 @@
 #include "emu/dev/machine_pc.h"
 
 struct pc_ports;
+struct state_table; /* state.h */
 
 /* The gate of A20 and RESET are the board's: port 92h is one way to them. */
 struct pc_ports_wires {
@@ -25,5 +26,8 @@ MUST_CHECK int pc_ports_create(struct pc_ports **out, struct bus *bus,
                                const struct machine_host *host);
 void pc_ports_destroy(struct pc_ports *ports);
 void pc_ports_reset(struct pc_ports *ports);
+
+/* What the guest can observe of the chip. */
+extern const struct state_table pc_ports_state;
 
 #endif /* EMU_DEV_PC_PORTS_H */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/dev/state.h"
+
 /*
  * PCI Local Bus Specification 3.0, section 3.2.2.3.2 "Software Generation of
  * Configuration Transactions": only a doubleword access reaches CONFIG_ADDRESS,
@@ -34,6 +36,29 @@ struct pci {
     struct function function[3];
     struct io_range range;
 };
+
+#define STATE_OF struct function
+static const struct state_field pci_function_fields[] = {
+    STATE_FIELD(config),
+    STATE_SKIP(devfn),
+    STATE_SKIP(mask),
+};
+static const struct state_table pci_function_state =
+    STATE_TABLE("pci_function", pci_function_fields);
+#undef STATE_OF
+
+#define STATE_OF struct pci
+static const struct state_field pci_fields[] = {
+    STATE_FIELD(address),
+    STATE_FIELD(rcr),
+    STATE_STRUCT(function, struct function, pci_function_state),
+    STATE_SKIP(bus),
+    STATE_SKIP(reset),
+    STATE_SKIP(opaque),
+    STATE_SKIP(range),
+};
+const struct state_table pci_state = STATE_TABLE("pci", pci_fields);
+#undef STATE_OF
 
 static const struct {
     uint8_t devfn, revision, header;

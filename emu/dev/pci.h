@@ -13,6 +13,7 @@
 #define PCI_RESET_PORT  0xcf9u
 
 struct pci;
+struct state_table; /* state.h */
 
 /* reset is asked for by a write to CF9h. */
 MUST_CHECK int pci_create(struct pci **out, struct bus *bus,
@@ -23,5 +24,8 @@ void pci_reset(struct pci *pci);
 /* The interrupt of pin 0-3 (INTA#-INTD#) of a slot of bus 0, as the PIRQ
  * registers route it after reset. */
 unsigned pci_irq(unsigned slot, unsigned pin);
+
+/* What the guest can observe of the chip. */
+extern const struct state_table pci_state;
 
 #endif /* EMU_DEV_PCI_H */

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "emu/dev/state.h"
+
 /*
  * IBM PS/2 Hardware Interface Technical Reference, "Keyboard (101- and 102-Key)"
  * and "Mouse": commands and answers. The wheel is switched on as the Microsoft
@@ -18,6 +20,18 @@
 #define ECHO      0xeeu
 #define RATE_KEYS 0x2bu /* 10.9 characters a second after 500 ms */
 #define RATE_MOVE 100u
+
+#define STATE_OF struct ps2
+static const struct state_field ps2_fields[] = {
+    STATE_FIELD(awaits),    STATE_FIELD(enabled), STATE_FIELD(scan_set),
+    STATE_FIELD(leds),      STATE_FIELD(rate),    STATE_FIELD(resolution),
+    STATE_FIELD(scale_2_1), STATE_FIELD(remote),  STATE_FIELD(wrap),
+    STATE_FIELD(id),        STATE_FIELD(rates),   STATE_FIELD(queue),
+    STATE_FIELD(head),      STATE_FIELD(count),   STATE_FIELD(last),
+    STATE_SKIP(kind),
+};
+const struct state_table ps2_state = STATE_TABLE("ps2", ps2_fields);
+#undef STATE_OF
 
 struct command {
     uint8_t code;

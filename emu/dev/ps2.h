@@ -11,6 +11,8 @@
 
 enum ps2_kind { PS2_KEYBOARD, PS2_MOUSE };
 
+struct state_table; /* state.h */
+
 struct ps2 {
     enum ps2_kind kind;
     uint8_t awaits;   /* the command whose argument comes next, 0 none */
@@ -37,5 +39,7 @@ void ps2_write(struct ps2 *dev, uint8_t value);
 
 /* The next byte to the host, if there is one. */
 bool ps2_read(struct ps2 *dev, uint8_t *value);
+
+extern const struct state_table ps2_state;
 
 #endif /* EMU_DEV_PS2_H */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <check.h>
+#include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "monitor/hmp.h"
 #include "monitor/stats_report.h"
 #include "monitor/vm.h"
+#include "monitor/vm_state.h"
 
 /*
  * Guests of a few instructions, as Multiboot images that say themselves where
@@ -243,6 +245,59 @@ START_TEST(a_bad_file_is_told_in_one_line)
 }
 END_TEST
 
+START_TEST(the_tsc_stands_still_with_guest_time)
+{
+    struct vm *vm = create(&exit_1);
+
+    vm_run(vm);
+    vm_pause(vm);
+    uint64_t tsc = vm_tsc(vm);
+    usleep(2000);
+    ck_assert_uint_eq(vm_tsc(vm), tsc);
+    vm_continue(vm);
+    ck_assert_uint_ne(vm->vcpu.tsc_stopped, 0);
+    ck_assert_uint_ge(vm_tsc(vm), tsc);
+    vm_destroy(vm);
+}
+END_TEST
+
+START_TEST(a_loaded_vm_goes_on_where_it_was_saved)
+{
+    struct vm *vm = create(&exit_1);
+    struct vm *fresh = create(&exit_2);
+    struct vm_state *state;
+
+    ck_assert_pstr_eq(state_table_gap(&vcpu_state), NULL);
+    usleep(2000);
+    uint64_t now = clock_now(vm->clock);
+    uint64_t tsc = vm_tsc(vm);
+    ck_assert_int_eq(vm_save(vm, &state), 0);
+    vm_destroy(vm);
+    ck_assert_int_eq(vm_load(fresh, state), 0);
+    ck_assert_uint_ge(clock_now(fresh->clock), now);
+    ck_assert_uint_ge(vm_tsc(fresh), tsc);
+    vm_run(fresh);
+    ck_assert_int_eq(vm_exit_status(fresh), 3);
+    vm_state_destroy(state);
+    vm_destroy(fresh);
+}
+END_TEST
+
+START_TEST(another_board_refuses_the_state)
+{
+    struct vm *vm = create(&exit_1);
+    struct vm_state *state;
+
+    ck_assert_int_eq(vm_save(vm, &state), 0);
+    vm_destroy(vm);
+    config.serial[1].kind = CHAR_NULL;
+    vm = create(&exit_1);
+    ck_assert_int_eq(vm_load(vm, state), -EINVAL);
+    vm_state_destroy(state);
+    vm_destroy(vm);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("vm");
@@ -258,6 +313,9 @@ int main(void)
     tcase_add_test(tcase, a_halted_guest_costs_no_host_time);
     tcase_add_test(tcase, a_reset_loads_the_kernel_again);
     tcase_add_test(tcase, guest_time_stands_still_while_paused);
+    tcase_add_test(tcase, the_tsc_stands_still_with_guest_time);
+    tcase_add_test(tcase, a_loaded_vm_goes_on_where_it_was_saved);
+    tcase_add_test(tcase, another_board_refuses_the_state);
     tcase_add_test(tcase, statistics_are_one_json_object);
     tcase_add_loop_test(tcase, a_bad_file_is_told_in_one_line, 0,
                         (int)ARRAY_COUNT(bad_files));

@@ -89,6 +89,29 @@ START_TEST(kinds_without_bytes_are_refused)
 }
 END_TEST
 
+START_TEST(an_image_brings_memory_and_map_back)
+{
+    struct gmem_image *image;
+    struct gmem *other;
+
+    gmem_base(gmem)[0x5123] = 1;
+    ck_assert_int_eq(gmem_set_kind(gmem, 0xf0, 1, GMEM_ROM), 0);
+    ck_assert_int_eq(gmem_save(gmem, &image), 0);
+    gmem_base(gmem)[0x5123] = 2;
+    ck_assert_int_eq(gmem_create(&other, 4 * MIB), 0);
+    gmem_base(other)[0x200000] = 3;
+    ck_assert_int_eq(gmem_restore(other, image), 0);
+    ck_assert_int_eq(gmem_base(other)[0x5123], 1);
+    ck_assert_int_eq(gmem_base(other)[0x200000], 0);
+    ck_assert_int_eq(gmem_lookup(other, 0xf0, NULL, NULL), GMEM_ROM);
+    gmem_destroy(other);
+    ck_assert_int_eq(gmem_create(&other, 2 * MIB), 0);
+    ck_assert_int_eq(gmem_restore(other, image), -EINVAL);
+    gmem_destroy(other);
+    gmem_image_destroy(image);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tcase = tcase_create("gmem");
@@ -99,6 +122,7 @@ int main(void)
     tcase_add_test(tcase, copies_are_bounded_and_all_or_nothing);
     tcase_add_test(tcase, rom_can_be_loaded_but_not_written);
     tcase_add_test(tcase, kinds_without_bytes_are_refused);
+    tcase_add_test(tcase, an_image_brings_memory_and_map_back);
     Suite *suite = suite_create("gmem");
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
