@@ -25,61 +25,6 @@
 #define LIVE_FLAGS (FLAGS_ARITH | FLAG_DF)
 #define HOST_FLAGS (FLAG_ONE | FLAG_IF)
 
-/* ---- Mode ---- */
-
-static bool is_flat(const struct segment *s, uint32_t required)
-{
-    return s->base == 0 && s->limit == UINT32_MAX &&
-           (s->attr & (required | SEG_UNUSABLE)) == required;
-}
-
-/* FS and GS only add their base: usable, writable, 4 GiB, expand-up. */
-static bool is_based(const struct segment *s)
-{
-    const uint32_t mask =
-        SEG_P | SEG_S | SEG_CODE | SEG_DOWN | SEG_WRITABLE | SEG_UNUSABLE;
-
-    return s->limit == UINT32_MAX &&
-           (s->attr & mask) == (SEG_P | SEG_S | SEG_WRITABLE);
-}
-
-static bool is_flat_data(const struct segment *s)
-{
-    return is_flat(s, SEG_P | SEG_S | SEG_WRITABLE) &&
-           !(s->attr & (SEG_CODE | SEG_DOWN));
-}
-
-/* Can CCFs run in this state? Otherwise the interpreter does. */
-static bool can_translate(const struct vcpu *v)
-{
-    bool alignment = (v->cr0 & CR0_AM) && (v->eflags & FLAG_AC) && v->cpl == 3;
-
-    return (v->cr0 & CR0_PE) && (v->cpl == 0 || v->cpl == 3) &&
-           !(v->eflags & (FLAG_VM | FLAG_TF | FLAG_RF)) && !alignment &&
-           !(v->dr[7] & 0xff) && v->a20 &&
-           is_flat(&v->seg[SEG_CS],
-                   SEG_P | SEG_S | SEG_CODE | SEG_DB | SEG_WRITABLE) &&
-           is_flat(&v->seg[SEG_SS], SEG_P | SEG_S | SEG_DB) &&
-           is_flat_data(&v->seg[SEG_SS]) && is_flat_data(&v->seg[SEG_DS]) &&
-           is_flat_data(&v->seg[SEG_ES]);
-}
-
-static uint32_t current_mode(struct bt_vcpu *bt)
-{
-    const struct vcpu *v = bt->vcpu;
-    bool x87 = !(v->cr0 & (CR0_EM | CR0_TS));
-    bool tsc = v->tsc_offset == 0 && v->tsc_stopped == 0 &&
-               (v->cpl == 0 || !(v->cr4 & CR4_TSD));
-
-    return (v->cpl == 3 ? MODE_USER : 0) | (x87 ? MODE_X87 : 0) |
-           (x87 && (v->cr4 & CR4_OSFXSR) ? MODE_SSE : 0) |
-           (is_based(&v->seg[SEG_FS]) ? MODE_FS : 0) |
-           (is_based(&v->seg[SEG_GS]) ? MODE_GS : 0) |
-           (tsc && !bt->deterministic ? MODE_TSC : 0) |
-           (bt->count ? MODE_COUNT : 0) | (bt->single ? MODE_SINGLE : 0) |
-           (bt_runs_soft(bt) ? MODE_SOFT : 0);
-}
-
 /* What the loop does next. */
 struct next {
     uint64_t pc;       /* host address to enter, if leave is false */
@@ -205,9 +150,9 @@ static struct next dispatch(struct bt_vcpu *bt)
 
     if (vcpu->kick)
         return leave_with(VCPU_EXIT_INTR);
-    if (vcpu->inhibit != INHIBIT_NONE || !can_translate(vcpu))
+    if (vcpu->inhibit != INHIBIT_NONE || !bt_can_translate(vcpu))
         return step(bt, &left_nowhere);
-    bt_set_mode(bt, current_mode(bt));
+    bt_set_mode(bt, bt_current_mode(bt));
     pc = bt_lookup(bt, vcpu->eip);
     if (pc == BT_FAULT)
         return deliver(bt);
@@ -241,7 +186,7 @@ static struct next step(struct bt_vcpu *bt, const struct left *left)
         bt_soft_fill(bt, bt->target);
     if (left->next.pc && !bt->single && vcpu->eip == left->next_gip &&
         stale == bt->stale && !vcpu->kick && vcpu->inhibit == INHIBIT_NONE &&
-        can_translate(vcpu) && current_mode(bt) == bt->mode) {
+        bt_can_translate(vcpu) && bt_current_mode(bt) == bt->mode) {
         vcpu->ccf_retired += left->next.counted;
         return left->next;
     }

@@ -203,6 +203,11 @@ void world_cancel(void);
 void world_enter_restartable(void);
 void world_enter_end(void);
 
+/* Whether CCFs can run in the vcpu's state, else the interpreter does; the mode
+ * word of those that do. (bt_mode.c) */
+bool bt_can_translate(const struct vcpu *vcpu);
+uint32_t bt_current_mode(struct bt_vcpu *bt);
+
 /* Set up and tear down contexts. (bt_context.c) */
 MUST_CHECK int bt_context_init(struct bt_vcpu *bt);
 void bt_context_fini(struct bt_vcpu *bt);

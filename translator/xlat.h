@@ -26,6 +26,7 @@
 #define MODE_GS     BIT(4) /* GS likewise */
 #define MODE_TSC    BIT(5) /* RDTSC is allowed and shows the host's */
 #define MODE_COUNT  BIT(6) /* count retired instructions */
+#define MODE_IF     BIT(9) /* CLI and STI are allowed: CPL <= IOPL */
 #define MODE_SINGLE BIT(7) /* nothing is chained to it (lockstep) */
 #define MODE_SOFT   BIT(8) /* no memory operand goes through the window */
 

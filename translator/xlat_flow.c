@@ -128,11 +128,11 @@ bool xlat_op_ret(struct xlat *x, const struct xlat_insn *xi)
 }
 
 /* cli  =>  mov byte [r15 + if_flag], 0
- * SDM 2A "CLI": #GP if IOPL < CPL; CPL 0 never faults. */
+ * SDM 2A "CLI": #GP if IOPL < CPL. */
 bool xlat_op_cli(struct xlat *x, const struct xlat_insn *xi)
 {
     (void)xi;
-    if (x->mode & MODE_USER)
+    if (!(x->mode & MODE_IF))
         return false;
     emit_store8_di(&x->e, HOST_VCPU, x->config.layout.if_flag, 0);
     return true;
@@ -154,7 +154,7 @@ bool xlat_op_sti(struct xlat *x, const struct xlat_insn *xi)
     struct ccf_exit *exit;
     uint32_t quiet;
 
-    if ((x->mode & MODE_USER) || xi->last || xi[1].label)
+    if (!(x->mode & MODE_IF) || xi->last || xi[1].label)
         return false;
     xlat_sync(x);
     emit_mov64_rr(&x->e, HOST_R9, HOST_RCX);

@@ -5,7 +5,6 @@ extern trap_entry
 extern tss
 
 KERNEL_DATA equ 0x10
-USER_CODE   equ 0x1B
 USER_DATA   equ 0x23
 TSS_ESP0    equ 4
 
@@ -80,10 +79,11 @@ context_restore:
         mov eax, 1
         ret
 
-; void user_enter(eip, esp, eflags, eax): IRET to ring 3. Traps from there use
-; the stack below this call's frame; user_leave returns to the caller.
-global user_enter
-user_enter:
+; void ring_enter(eip, esp, eflags, eax, cs, ss): IRET to an outer ring. Traps
+; from there use the stack below this call's frame; user_leave returns to the
+; caller.
+global ring_enter
+ring_enter:
         push ebp
         push ebx
         push esi
@@ -91,11 +91,11 @@ user_enter:
         mov [user_stack], esp
         mov [tss+TSS_ESP0], esp
         mov ebp, esp
-        mov ecx, USER_DATA
+        mov ecx, [ebp+40]
         push ecx
         push dword [ebp+24]
         push dword [ebp+28]
-        push dword USER_CODE
+        push dword [ebp+36]
         push dword [ebp+20]
         mov eax, [ebp+32]
         mov ds, ecx

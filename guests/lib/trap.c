@@ -6,7 +6,8 @@
 
 enum { PIC1 = 0x20, PIC2 = 0xA0, EOI = 0x20 };
 
-void user_enter(uint32_t eip, uint32_t esp, uint32_t flags, uint32_t eax);
+void ring_enter(uint32_t eip, uint32_t esp, uint32_t flags, uint32_t eax,
+                uint32_t cs, uint32_t ss);
 __attribute__((noreturn)) void user_leave(void);
 
 struct frame last;
@@ -97,7 +98,22 @@ void trap_entry(struct frame *frame)
 void user_run_flags(const void *code, uint32_t eax, uint32_t flags)
 {
     trap_reset();
-    user_enter((uint32_t)code, (uint32_t)user_stack_end, flags, eax);
+    ring_enter((uint32_t)code, (uint32_t)user_stack_end, flags, eax, USER_CODE,
+               USER_DATA);
+}
+
+void ring_run(uint32_t ring, const void *code, uint32_t flags)
+{
+    static uint8_t stack[4096] ALIGNED(16);
+    uint32_t dpl = ring << 5;
+    uint32_t cs =
+        slot_set(SLOT_TEST, segment(0, 0xFFFFF, SEG_CODE_XR | dpl, SEG_FLAT));
+    uint32_t ss = slot_set(SLOT_TEST + 1,
+                           segment(0, 0xFFFFF, SEG_DATA_RW | dpl, SEG_FLAT));
+
+    trap_reset();
+    ring_enter((uint32_t)code, (uint32_t)stack + sizeof(stack), flags, 0,
+               cs | ring, ss | ring);
 }
 
 void user_run(const void *code, uint32_t eax)

@@ -56,6 +56,9 @@ __attribute__((noreturn)) void trap_unexpected(const struct frame *frame,
 void user_run(const void *code, uint32_t eax);
 /* The same with the EFLAGS given. */
 void user_run_flags(const void *code, uint32_t eax, uint32_t flags);
+/* The same in ring 1 or 2, on a stack of the supervisor's; takes SLOT_TEST and
+ * the next. */
+void ring_run(uint32_t ring, const void *code, uint32_t flags);
 /* The same with code copied from the bytes given, then int 80h. */
 void user_run_bytes(const uint8_t *bytes, uint32_t len);
 

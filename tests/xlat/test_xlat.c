@@ -24,11 +24,12 @@ static const struct {
     uint32_t mode;
     bool soft;
 } kinds[] = {
-    {"plain", MODE_X87 | MODE_SSE | MODE_FS | MODE_GS | MODE_TSC,  false},
-    {"user",  MODE_X87 | MODE_SSE | MODE_FS | MODE_GS | MODE_USER, false},
-    {"count", MODE_X87 | MODE_SSE | MODE_COUNT,                    false},
-    {"nofpu", 0,                                                   false},
-    {"soft",  MODE_X87 | MODE_SSE | MODE_FS | MODE_GS,             true },
+    {"plain", MODE_X87 | MODE_SSE | MODE_FS | MODE_GS | MODE_TSC | MODE_IF,
+     false                                                                       },
+    {"user",  MODE_X87 | MODE_SSE | MODE_FS | MODE_GS | MODE_USER,          false},
+    {"count", MODE_X87 | MODE_SSE | MODE_COUNT | MODE_IF,                   false},
+    {"nofpu", MODE_IF,                                                      false},
+    {"soft",  MODE_X87 | MODE_SSE | MODE_FS | MODE_GS | MODE_IF,            true },
 };
 
 /* Invented offsets, so that the text does not depend on struct vcpu. */

@@ -80,13 +80,19 @@ static void compare(const struct machine *a, const struct machine *b)
     ck_assert_pstr_eq(spt_verify(a->bt->mmu), NULL);
 }
 
-/* Run the same program under both engines and compare; at most this many of
- * its instructions may be left to the interpreter. */
-static void both(const uint8_t *code, size_t len, uint64_t interpreted)
+/* Run the same program under both engines, from a state that prepare made of the
+ * flat one, and compare; at most this many of its instructions may be left to
+ * the interpreter. */
+static void both_from(void (*prepare)(struct vcpu *vcpu), const uint8_t *code,
+                      size_t len, uint64_t interpreted)
 {
     struct machine *bt = machine_new(true);
     struct machine *interp = machine_new(false);
 
+    if (prepare) {
+        prepare(&bt->vcpu);
+        prepare(&interp->vcpu);
+    }
     load(bt, CODE, code, len);
     load(interp, CODE, code, len);
     run(interp);
@@ -100,6 +106,11 @@ static void both(const uint8_t *code, size_t len, uint64_t interpreted)
     machine_destroy(interp);
 }
 
+static void both(const uint8_t *code, size_t len, uint64_t interpreted)
+{
+    both_from(NULL, code, len, interpreted);
+}
+
 /* Programs are assembled by hand; ud2 (0F 0B) ends them with an exception. */
 #define BOTH(...)                                    \
     do {                                             \
@@ -107,6 +118,29 @@ static void both(const uint8_t *code, size_t len, uint64_t interpreted)
         both(code, sizeof(code), 4);                 \
     } while (0)
 #define UD2 0x0f, 0x0b
+
+static void ring_1(struct vcpu *v)
+{
+    v->cpl = 1;
+    v->eflags |= 1u << FLAG_IOPL_SHIFT;
+}
+
+static void ring_2_below_iopl(struct vcpu *v)
+{
+    v->cpl = 2;
+    v->eflags |= 1u << FLAG_IOPL_SHIFT;
+}
+
+START_TEST(rings_1_and_2_run_in_ccfs_and_obey_iopl)
+{
+    /* mov ecx, 1000; 1: sti; cli; push ecx; pop eax; dec ecx; jnz 1b */
+    static const uint8_t code[] = {0xb9, 0xe8, 3,    0,    0,    0xfb, 0xfa,
+                                   0x51, 0x58, 0x49, 0x75, 0xf9, UD2};
+
+    both_from(ring_1, code, sizeof(code), 4);
+    both_from(ring_2_below_iopl, code, sizeof(code), 4);
+}
+END_TEST
 
 START_TEST(a_counting_loop_gives_the_interpreters_state)
 {
@@ -378,6 +412,7 @@ int main(void)
     TCase *tcase = tcase_create("programs");
     SRunner *runner = srunner_create(suite);
 
+    tcase_add_test(tcase, rings_1_and_2_run_in_ccfs_and_obey_iopl);
     tcase_add_test(tcase, a_counting_loop_gives_the_interpreters_state);
     tcase_add_test(tcase, calls_and_returns_keep_the_stack);
     tcase_add_test(tcase, an_unbalanced_return_goes_where_the_guest_says);
