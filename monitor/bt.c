@@ -504,6 +504,8 @@ int bt_create(const struct bt_config *config, struct bt_vcpu **out)
         bt_destroy(bt);
         return err;
     }
+    if (config->trace != MMU_TRACE_DEFAULT)
+        mmu_set_trace(bt->mmu, config->trace);
     *out = bt;
     return 0;
 }

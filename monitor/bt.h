@@ -34,6 +34,7 @@ struct bt_config {
     bool count;         /* count the instructions that CCFs retire */
     bool deterministic; /* time is the retired count: no native RDTSC */
     enum soft_mode soft_mode;
+    enum mmu_trace trace;
 };
 
 #define BT_TABLE_COUNT  65536u

@@ -23,13 +23,18 @@
  * start of its instruction, is taken out of the signal context with the help
  * of the CCF's points, and the context is redirected to world_leave.
  *
- * A fault anywhere else is a bug of ours: report and abort.
+ * A fault in a window is one of three things: SIGSEGV, the page is not mapped or
+ * not for this access; SIGBUS on a page that userfaultfd protects, a store to a
+ * traced frame; any other SIGBUS, the host cannot give the memory behind the
+ * page, which ends the VM. A fault anywhere else is a bug of ours, and a signal
+ * that a process sent is nobody's fault: report and abort.
  */
 
 static _Thread_local struct bt_vcpu *bound;
 
 #define PF_ERR_WRITE      2
 #define TRAP_PF           14
+#define TRAP_AC           17
 #define EFL_TF            0x100
 #define OPCODE_PUSHFQ     0x9c
 #define OPCODE_POPFQ      0x9d
@@ -85,8 +90,14 @@ static void redirect(struct bt_vcpu *bt, greg_t *g,
 
 static void NORETURN die(int sig, const siginfo_t *info, const greg_t *g)
 {
-    fprintf(stderr, "popf: internal error: signal %d at %#llx, address %p\n",
-            sig, (unsigned long long)g[REG_RIP], info->si_addr);
+    if (info->si_code <= 0)
+        fprintf(stderr, "popf: ended by signal %d from process %d\n", sig,
+                (int)info->si_pid);
+    else
+        fprintf(stderr,
+                "popf: internal error: signal %d (%d) at %#llx, address %p\n",
+                sig, info->si_code, (unsigned long long)g[REG_RIP],
+                info->si_addr);
     if (bound)
         vcpu_dump(bound->vcpu, stderr);
     fflush(stderr);
@@ -109,15 +120,22 @@ static enum mmu_result window_fault(struct bt_vcpu *bt, const greg_t *g,
                                     uint64_t address)
 {
     bool write = g[REG_ERR] & PF_ERR_WRITE;
-    enum mmu_result result =
-        mmu_fault(bt->mmu, (gva_t)(address - bt->window), write);
 
-    stat_inc(bt->stats,
-             result == MMU_TRUE ? STAT_TRUE_FAULTS : STAT_HIDDEN_FAULTS);
-    return result;
+    return mmu_fault(bt->mmu, (gva_t)(address - bt->window), write);
 }
 
-static void ccf_fault(struct bt_vcpu *bt, greg_t *g, struct ccf *ccf,
+/* A SIGBUS that no trace explains: a memory error, or no memory for the page.
+ * The instruction would only fault again. */
+static bool is_host_failure(const struct bt_vcpu *bt, int sig, const greg_t *g,
+                            uint64_t address)
+{
+    if (sig != SIGBUS || g[REG_TRAPNO] == TRAP_AC)
+        return false;
+    return g[REG_TRAPNO] != TRAP_PF || address - bt->window >= 4 * GIB ||
+           !mmu_is_traced(bt->mmu, (gva_t)(address - bt->window));
+}
+
+static void ccf_fault(struct bt_vcpu *bt, int sig, greg_t *g, struct ccf *ccf,
                       uint64_t address)
 {
     static const struct ccf_exit *const record[] = {
@@ -132,6 +150,14 @@ static void ccf_fault(struct bt_vcpu *bt, greg_t *g, struct ccf *ccf,
     point = ccf_find_point(ccf, (uint64_t)g[REG_RIP], &exact);
     ENSURE(point);
     bt->vcpu->eip = ccf->gip + point->gip_offset;
+    if (is_host_failure(bt, sig, g, address)) {
+        save_state(bt, g, ccf, point);
+        vcpu_stop(bt->vcpu, STOP_HOST,
+                  "the host failed to provide guest memory at %08x",
+                  (gva_t)(address - bt->window));
+        redirect(bt, g, &bt_exit_kick);
+        return;
+    }
     if (g[REG_TRAPNO] == TRAP_PF && address - bt->window < 4 * GIB)
         result = window_fault(bt, g, address);
     if (result != MMU_RETRY) {
@@ -150,14 +176,15 @@ static void on_fault(int sig, siginfo_t *info, void *context)
     struct bt_vcpu *bt = bound;
     struct ccf *ccf;
 
-    if (!bt || !in_generated_code(bt, (uint64_t)g[REG_RIP]))
+    if (info->si_code <= 0 || !bt ||
+        !in_generated_code(bt, (uint64_t)g[REG_RIP]))
         die(sig, info, g);
     if (sig == SIGSEGV && stack_overflow(bt, g, address))
         return;
     ccf = tc_find_host(bt->tc, (uint64_t)g[REG_RIP]);
     if (!ccf)
         die(sig, info, g);
-    ccf_fault(bt, g, ccf, address);
+    ccf_fault(bt, sig, g, ccf, address);
 }
 
 /* ---- Kicks ---- */

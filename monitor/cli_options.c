@@ -173,9 +173,21 @@ static bool parse_soft(const char *text, enum soft_mode *mode)
     return false;
 }
 
+static bool set_trace(struct cli *cli, const char *name)
+{
+    if (!strcmp(name, "mprotect"))
+        cli->config->trace = MMU_TRACE_MPROTECT;
+    else if (!strcmp(name, "userfaultfd"))
+        cli->config->trace = MMU_TRACE_USERFAULTFD;
+    else
+        return cli_fail(cli, "trace is mprotect or userfaultfd");
+    return true;
+}
+
 /* ENGINE[,tb-size=MiB], the size of the translation cache as QEMU's. For
  * developers: lockstep[,chain-until=COUNT][,insn-ns=NS], monitor/lockstep.h;
- * bt,soft=young|none|all, enum soft_mode. */
+ * bt,soft=young|none|all, enum soft_mode; bt,trace=mprotect|userfaultfd,
+ * shadow_mmu/trace.h. */
 bool cli_set_accel(struct cli *cli, const char *value)
 {
     struct property property;
@@ -199,6 +211,9 @@ bool cli_set_accel(struct cli *cli, const char *value)
         } else if (!strcmp(property.key, "soft")) {
             if (!parse_soft(property.value, &cli->config->soft_mode))
                 return cli_fail(cli, "soft is young, none or all");
+        } else if (!strcmp(property.key, "trace")) {
+            if (!set_trace(cli, property.value))
+                return false;
         } else if (!strcmp(property.key, "chain-until")) {
             if (!parse_count(property.value,
                              &cli->config->lockstep.chain_until))

@@ -9,7 +9,7 @@
  */
 #include "emu/dev/machine_pc.h"
 #include "monitor/base.h"
-#include "monitor/vcpu.h"
+#include "shadow_mmu/mmu.h"
 
 #define SERIAL_COUNT 4u
 
@@ -54,6 +54,7 @@ struct config {
     struct lockstep_config lockstep;
     size_t tc_len; /* bytes of translation cache; 0: the engine's default */
     enum soft_mode soft_mode;
+    enum mmu_trace trace;
     uint32_t features; /* BIT(enum insn_feature) */
     struct char_config serial[SERIAL_COUNT];
     struct char_config debugcon;

@@ -19,6 +19,7 @@ static int engine_bt_create(struct vm *vm, void **out)
         .count = config->stats != STATS_NONE || config->insn_ns != 0,
         .deterministic = config->insn_ns != 0,
         .soft_mode = config->soft_mode,
+        .trace = config->trace,
     };
     struct bt_vcpu *bt;
     int err = bt_create(&bt_config, &bt);

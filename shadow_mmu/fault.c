@@ -14,7 +14,7 @@
  *  5. map the run of pages around the miss that the guest's tables grant alike,
  *     and retry.
  *
- * All of this runs in the SIGSEGV handler, where malloc and mmap are sound
+ * All of this runs in the signal handler, where malloc and mmap are sound
  * because the code that was interrupted is a CCF, never the C library.
  */
 
@@ -47,6 +47,15 @@ static bool frame_is_free(const struct mmu *mmu, gfn_t gfn)
            gmem_lookup(mmu->gmem, gfn, NULL, NULL) == GMEM_RAM;
 }
 
+/* Whether a writable VMA may map the frame; with userfaultfd a traced one may
+ * be among its pages. */
+static bool can_write(const struct mmu *mmu, gfn_t gfn)
+{
+    if (mmu->uffd < 0)
+        return frame_is_free(mmu, gfn);
+    return gmem_lookup(mmu->gmem, gfn, NULL, NULL) == GMEM_RAM;
+}
+
 /* Stores at CPL 0-2 with CR0.WP=0 ignore R/W; windows do only as long as the
  * guest has never set WP. */
 static bool grants_write(const struct mmu *mmu, const struct window *window,
@@ -65,7 +74,7 @@ static bool page_grants(const struct mmu *mmu, const struct fill *fill,
     struct gpte pte = {0};
     if (gmem_lookup(mmu->gmem, gfn, NULL, NULL) == GMEM_NONE)
         return false;
-    *write = frame_is_free(mmu, gfn);
+    *write = can_write(mmu, gfn);
     if (fill->flat)
         return gwalk_frame(mmu, (gpa_t)page << PAGE_SHIFT) == gfn;
     const struct leaf *leaf = fill->region->leaf;
@@ -87,7 +96,7 @@ static bool can_join(const struct mmu *mmu, const struct fill *fill,
     struct spte mine = window_spte(fill->window, fill->page);
     struct spte spte = window_spte(fill->window, page);
     bool may_write;
-    if ((mine.v ^ spte.v) & (SPTE_MAPPED | SPTE_WRITE))
+    if ((mine.v ^ spte.v) & (SPTE_MAPPED | SPTE_WRITE | SPTE_TRACED))
         return false;
     if ((spte.v & SPTE_PRESENT) && spte.v >> PAGE_SHIFT != gfn)
         return false;
@@ -155,7 +164,6 @@ static enum mmu_result fill_page(struct mmu *mmu, struct fill *fill,
     take_run(mmu, fill, &run);
     if (!spt_fill(mmu, fill->window, &run))
         return MMU_EMULATE;
-    stat_inc(mmu->vcpu->stats, STAT_HIDDEN_FAULTS);
     if (log_on(LOG_MMU))
         log_line(LOG_MMU, "%08x: window %u maps %05x-%05x to %05llx %s",
                  mmu->vcpu->eip, fill->window->index, run.page,
@@ -183,11 +191,10 @@ static enum mmu_result map_frame(struct mmu *mmu, struct fill *fill,
 static enum mmu_result true_fault(struct mmu *mmu, gva_t gva, uint32_t error)
 {
     vcpu_page_fault(mmu->vcpu, gva, error);
-    stat_inc(mmu->vcpu->stats, STAT_TRUE_FAULTS);
     return MMU_TRUE;
 }
 
-enum mmu_result mmu_fault(struct mmu *mmu, gva_t gva, bool write)
+static enum mmu_result resolve(struct mmu *mmu, gva_t gva, bool write)
 {
     struct gwalk walk;
     struct gaccess access = access_of(mmu, write, false);
@@ -211,6 +218,14 @@ enum mmu_result mmu_fault(struct mmu *mmu, gva_t gva, bool write)
         fill.window = mmu_user_window(mmu);
     fill.gfn = walk.gfn;
     return map_frame(mmu, &fill, &walk, write);
+}
+
+enum mmu_result mmu_fault(struct mmu *mmu, gva_t gva, bool write)
+{
+    enum mmu_result result = resolve(mmu, gva, write);
+    stat_inc(mmu->vcpu->stats,
+             result == MMU_TRUE ? STAT_TRUE_FAULTS : STAT_HIDDEN_FAULTS);
+    return result;
 }
 
 void fault_prefill(struct mmu *mmu, struct window *window, uint32_t page)

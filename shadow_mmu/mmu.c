@@ -46,6 +46,7 @@ int mmu_create(struct mmu **out, struct gmem *gmem, struct vcpu *vcpu,
     mmu->gmem = gmem;
     mmu->vcpu = vcpu;
     mmu->host = *host;
+    mmu->uffd = -1;
     mmu->flags = gmem_frame_flags(gmem);
     mmu->frame_count = gmem_frame_count(gmem);
     mmu->rmap = calloc(mmu->frame_count, sizeof(*mmu->rmap));
@@ -63,6 +64,7 @@ int mmu_create(struct mmu **out, struct gmem *gmem, struct vcpu *vcpu,
     int error = -ENOMEM;
     if (mmu->rmap != NULL && mmu->leaf != NULL)
         error = window_area_claim(mmu);
+    trace_open(mmu, MMU_TRACE_DEFAULT);
     if (error != 0) {
         mmu_destroy(mmu);
         return error;
@@ -77,6 +79,7 @@ void mmu_destroy(struct mmu *mmu)
         return;
     for (uint32_t i = 0; mmu->area != 0 && i < WINDOW_COUNT; i++)
         spt_drop_window(mmu, &mmu->window[i]);
+    trace_close(mmu);
     window_area_release(mmu);
     free(mmu->rmap);
     free(mmu->leaf);
@@ -119,6 +122,26 @@ void mmu_sync_role(struct mmu *mmu)
     mmu->role = role;
     mmu->map_version = version;
     mmu->wp_seen |= (mmu->vcpu->cr0 & CR0_WP) != 0;
+}
+
+void mmu_set_trace(struct mmu *mmu, enum mmu_trace kind)
+{
+    drop_all(mmu);
+    trace_open(mmu, kind);
+}
+
+enum mmu_trace mmu_get_trace(const struct mmu *mmu)
+{
+    return mmu->uffd < 0 ? MMU_TRACE_MPROTECT : MMU_TRACE_USERFAULTFD;
+}
+
+bool mmu_is_traced(struct mmu *mmu, gva_t gva)
+{
+    const struct window *window = kernel_window(mmu);
+    if ((mmu->role & ROLE_PG) && mmu->vcpu->cpl == 3)
+        window = mmu->current_user;
+    return window != NULL &&
+           (window_spte(window, gva >> PAGE_SHIFT).v & SPTE_TRACED);
 }
 
 /* ---- choice and eviction of windows ---- */

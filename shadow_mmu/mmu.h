@@ -24,7 +24,7 @@
  *   - a frame with FRAME_TABLE or FRAME_CODE is writable in no window;
  *   - the VMAs in use stay below the budget.
  *
- * Threading: the vcpu's thread only; mmu_fault() also from its SIGSEGV
+ * Threading: the vcpu's thread only; mmu_fault() also from its fault
  * handler while a CCF runs (never while other monitor code does, so that it
  * may call malloc).
  */
@@ -81,6 +81,10 @@ enum mmu_result {
  * for a store), fills the window. */
 enum mmu_result mmu_fault(struct mmu *mmu, gva_t gva, bool write);
 
+/* Whether a trace protects the page from stores: then a host fault that says
+ * SIGBUS is that trace's, and any other SIGBUS is the host's own trouble. */
+bool mmu_is_traced(struct mmu *mmu, gva_t gva);
+
 /* A hint: CPL code is about to access gva, for which it took a true fault that
  * the guest has handled since. Maps what the guest's tables grant now, which
  * saves the host fault. */
@@ -120,10 +124,19 @@ struct mmu_limits {
 void mmu_get_limits(const struct mmu *mmu, struct mmu_limits *limits);
 void mmu_set_limits(struct mmu *mmu, const struct mmu_limits *limits);
 
+/* How the host is asked to report stores to traced frames (trace.h). A host that
+ * lacks userfaultfd gets mprotect. Forgets all windows. For tests and
+ * measurements: mmu_create() chooses the default. */
+enum mmu_trace { MMU_TRACE_DEFAULT, MMU_TRACE_MPROTECT, MMU_TRACE_USERFAULTFD };
+void mmu_set_trace(struct mmu *mmu, enum mmu_trace kind);
+
+/* The one in use. */
+enum mmu_trace mmu_get_trace(const struct mmu *mmu);
+
 /* NULL when every invariant holds, else a static string that names the broken
  * one. Walks all windows: slow. The second form is for a caller that has just
  * called mmu_flush(): nothing may be stale in the current windows. The third
- * compares the windows with /proc/self/maps. */
+ * compares the windows with /proc/self/maps and pagemap. */
 const char *spt_verify(struct mmu *mmu);
 const char *spt_verify_flushed(struct mmu *mmu);
 const char *spt_verify_host(struct mmu *mmu);

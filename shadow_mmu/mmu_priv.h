@@ -4,8 +4,8 @@
 
 /*
  * PURPOSE: the structures of the shadow MMU, and what its files call of each
- * other, bottom to top: walk.c, window.c, spt.c, leaf.c, trace.c, fault.c,
- * mmu.c.
+ * other, bottom to top: walk.c, window.c, spt.c, leaf.c, trace.h,
+ * fault.c, mmu.c.
  *
  *   struct mmu
  *     window[]            [0] is the kernel window, the rest user windows
@@ -18,6 +18,7 @@
  */
 #include "shadow_mmu/gmem.h"
 #include "shadow_mmu/mmu.h"
+#include "shadow_mmu/trace.h"
 
 #define WINDOW_LEN   (4 * GIB)
 #define WINDOW_PAGES BIT(20)
@@ -50,8 +51,9 @@ struct spte {
 
 #define SPTE_PRESENT BIT(0) /* a translation is recorded: fills and fetches */
 #define SPTE_MAPPED  BIT(1) /* the window maps it */
-#define SPTE_WRITE   BIT(2) /* ... writable */
+#define SPTE_WRITE   BIT(2) /* ... by a writable VMA */
 #define SPTE_FETCHED BIT(3) /* mmu_fetch() handed it out */
+#define SPTE_TRACED  BIT(4) /* ... in which userfaultfd protects the page */
 
 /* A place: (window index + 1) << 20 | page. 0 ends a list. */
 typedef uint32_t place_t;
@@ -71,6 +73,7 @@ struct region {
     uint32_t next;     /* in the leaf's list: (window + 1) << 11 | region */
     uint32_t prev;
     uint32_t present; /* sptes with SPTE_PRESENT */
+    bool watched;     /* its VMAs are registered with userfaultfd */
 };
 
 struct window {
@@ -119,6 +122,7 @@ struct mmu {
     place_t *rmap;
     struct leaf **leaf;
     uint32_t role; /* ROLE_*: the paging mode that everything derives from */
+    int uffd;      /* -1: traces are mprotect */
     bool wp_seen;  /* CR0.WP has been set: windows have WP=1 rights */
     uint64_t map_version;
     uint64_t tick;
@@ -216,8 +220,8 @@ static inline struct spte window_spte(const struct window *window,
 
 /* VMAs that begin in [first, first + count], by the sptes. Callers count
  * before and after a change of sptes and book the difference. */
-unsigned window_count_vmas(const struct window *window, uint32_t first,
-                           uint32_t count);
+unsigned window_count_vmas(const struct mmu *mmu, const struct window *window,
+                           uint32_t first, uint32_t count);
 void window_book(struct mmu *mmu, struct window *window, unsigned before,
                  unsigned after);
 
@@ -252,10 +256,12 @@ void spt_drop(struct mmu *mmu, struct window *window, uint32_t page,
 void spt_unmap_window(struct mmu *mmu, struct window *window);
 void spt_drop_window(struct mmu *mmu, struct window *window);
 
-/* Make mapped pages read-only; the second, every mapping of a frame. */
+/* Make mapped pages read-only. */
 void spt_protect(struct mmu *mmu, struct window *window, uint32_t page,
                  uint32_t count);
-void spt_protect_frame(struct mmu *mmu, gfn_t gfn);
+
+/* Have the host report stores through every mapping of a frame. */
+void spt_trace_frame(struct mmu *mmu, gfn_t gfn);
 
 /* Whether what derives from the old value may go on with the new one: A, D and
  * R/W were gained at most, or ignored bits changed. */
@@ -292,11 +298,6 @@ bool leaf_check(struct mmu *mmu, struct leaf *leaf, uint32_t low,
 void leaf_flush(struct mmu *mmu, struct leaf *leaf);
 /* The guest is about to store to it: end the trace. */
 void leaf_unsync(struct mmu *mmu, struct leaf *leaf);
-
-/* ---- trace.c: flags of frames ---- */
-
-void trace_set(struct mmu *mmu, gfn_t gfn, uint8_t flag);
-void trace_clear(struct mmu *mmu, gfn_t gfn, uint8_t flag);
 
 /* ---- fault.c ---- */
 

@@ -103,33 +103,144 @@ static bool is_mapped(const struct window *window, const struct run *run)
     return true;
 }
 
+/* Whether any page of the range is mapped. */
+static bool has_mapped(const struct window *window, uint32_t page,
+                       uint32_t count)
+{
+    for (uint32_t i = page; i < page + count; i++) {
+        if (window_spte(window, i).v & SPTE_MAPPED)
+            return true;
+    }
+    return false;
+}
+
+/* Register a region with userfaultfd, with what it maps and will map. False:
+ * the host refuses. */
+static bool watch(struct mmu *mmu, struct window *window, uint32_t index)
+{
+    const uint32_t first = index << region_shift(mmu);
+    const uint32_t count = BIT(region_shift(mmu));
+    if (window->region[index].watched)
+        return true;
+    if (has_mapped(window, first, count) &&
+        !trace_register(mmu, window, first, count))
+        return false;
+    unsigned before = window_count_vmas(mmu, window, first, count);
+    window->region[index].watched = true;
+    window_book(mmu, window, before,
+                window_count_vmas(mmu, window, first, count));
+    stat_inc(mmu->vcpu->stats, STAT_TRACE_REGIONS);
+    return true;
+}
+
+static bool is_frame_traced(const struct mmu *mmu, gfn_t gfn)
+{
+    return gfn < mmu->frame_count && mmu->flags[gfn] != 0;
+}
+
+/* Whether the run would map a traced frame by a writable VMA. */
+static bool needs_watch(const struct mmu *mmu, const struct run *run)
+{
+    for (uint32_t i = 0; run->write && i < run->count; i++) {
+        if (is_frame_traced(mmu, run->gfn + i))
+            return true;
+    }
+    return false;
+}
+
+/* The spte that a fill makes of a page. kept: its mapping stays. */
+static struct spte filled_spte(const struct mmu *mmu,
+                               const struct window *window,
+                               const struct run *run, uint32_t i, bool kept)
+{
+    struct spte old = window_spte(window, run->page + i);
+    struct spte now = {(uint32_t)(run->gfn + i) << PAGE_SHIFT | SPTE_PRESENT |
+                       SPTE_MAPPED | (run->write ? SPTE_WRITE : 0)};
+    if ((old.v ^ now.v) < PAGE_SIZE)
+        now.v |= old.v & SPTE_FETCHED;
+    /* What cannot be stored to keeps its protection for later. */
+    if (run->write ? is_frame_traced(mmu, run->gfn + i)
+                   : kept && (old.v & SPTE_TRACED))
+        now.v |= SPTE_TRACED;
+    return now;
+}
+
+enum change { CHANGE_NONE, CHANGE_PROTECT, CHANGE_RELEASE };
+
+/* What a fill does to the protection of a page. */
+static enum change trace_change(const struct mmu *mmu,
+                                const struct window *window,
+                                const struct run *run, uint32_t i, bool kept)
+{
+    bool was = kept && (window_spte(window, run->page + i).v & SPTE_TRACED);
+    bool is = filled_spte(mmu, window, run, i, kept).v & SPTE_TRACED;
+    if (was == is)
+        return CHANGE_NONE;
+    return is ? CHANGE_PROTECT : CHANGE_RELEASE;
+}
+
+/* Protect the traced pages of a run that is mapped already, before anything can
+ * store to them, and those no longer that have lost their trace. */
+static bool fill_traces(struct mmu *mmu, const struct window *window,
+                        const struct run *run, bool kept)
+{
+    uint32_t count;
+    for (uint32_t i = 0; i < run->count; i += count) {
+        enum change change = trace_change(mmu, window, run, i, kept);
+        for (count = 1; i + count < run->count; count++) {
+            if (trace_change(mmu, window, run, i + count, kept) != change)
+                break;
+        }
+        if (change != CHANGE_NONE &&
+            !trace_protect(mmu, window, run->page + i, count,
+                           change == CHANGE_PROTECT))
+            return false;
+    }
+    return true;
+}
+
+/* The host's part of a fill. */
+static bool fill_host(struct mmu *mmu, struct window *window,
+                      const struct run *run, bool kept)
+{
+    const struct region *region =
+        &window->region[run->page >> region_shift(mmu)];
+    bool was_writable = window_spte(window, run->page).v & SPTE_WRITE;
+    if (!kept) {
+        if (!window_map(mmu, window, run) ||
+            (region->watched &&
+             !trace_register(mmu, window, run->page, run->count)))
+            return false;
+    } else if (was_writable != run->write &&
+               !window_protect(window, run->page, run->count, run->write)) {
+        return false;
+    }
+    return !region->watched || fill_traces(mmu, window, run, kept);
+}
+
 bool spt_fill(struct mmu *mmu, struct window *window, const struct run *run)
 {
-    ASSERT(run->page / SPT_PAGES == (run->page + run->count - 1) / SPT_PAGES);
-    ASSERT(region_is_live(window, run->page >> region_shift(mmu)));
+    const uint32_t index = run->page >> region_shift(mmu);
+    ASSERT(index == (run->page + run->count - 1) >> region_shift(mmu));
+    ASSERT(region_is_live(window, index));
     if (!ensure_spt(window, run->page))
         return false;
-    unsigned before = window_count_vmas(window, run->page, run->count);
-    bool ok = is_mapped(window, run)
-                  ? window_protect(window, run->page, run->count, run->write)
-                  : window_map(mmu, window, run);
-    if (!ok) {
+    if (needs_watch(mmu, run) && !watch(mmu, window, index)) {
+        spt_unmap_window(mmu, window);
+        return false;
+    }
+    unsigned before = window_count_vmas(mmu, window, run->page, run->count);
+    bool kept = is_mapped(window, run);
+    if (!fill_host(mmu, window, run, kept)) {
         /* What the failed call left behind is unknown. */
         spt_unmap_window(mmu, window);
         return false;
     }
-    for (uint32_t i = 0; i < run->count; i++) {
-        uint32_t page = run->page + i;
-        struct spte old = window_spte(window, page);
-        struct spte now = {(uint32_t)(run->gfn + i) << PAGE_SHIFT |
-                           SPTE_PRESENT | SPTE_MAPPED |
-                           (run->write ? SPTE_WRITE : 0)};
-        if ((old.v ^ now.v) < PAGE_SIZE)
-            now.v |= old.v & SPTE_FETCHED;
-        set_spte(mmu, window, page, now);
-    }
+    for (uint32_t i = 0; i < run->count; i++)
+        set_spte(mmu, window, run->page + i,
+                 filled_spte(mmu, window, run, i, kept));
     window_book(mmu, window, before,
-                window_count_vmas(window, run->page, run->count));
+                window_count_vmas(mmu, window, run->page, run->count));
     stat_add(mmu->vcpu->stats, STAT_FILLS, run->count);
     return true;
 }
@@ -172,9 +283,10 @@ void spt_drop(struct mmu *mmu, struct window *window, uint32_t page,
     }
     if (first <= last && !window_unmap(window, first, last - first + 1))
         spt_unmap_window(mmu, window);
-    unsigned before = window_count_vmas(window, page, count);
+    unsigned before = window_count_vmas(mmu, window, page, count);
     clear_sptes(mmu, window, page, count);
-    window_book(mmu, window, before, window_count_vmas(window, page, count));
+    window_book(mmu, window, before,
+                window_count_vmas(mmu, window, page, count));
 }
 
 /* Every mapping goes, the translations stay. Unmapping the whole splits no
@@ -186,7 +298,7 @@ void spt_unmap_window(struct mmu *mmu, struct window *window)
     for (uint32_t i = 0; i < SPT_COUNT; i++) {
         struct spt *spt = window->spt[i];
         for (uint32_t k = 0; spt != NULL && k < SPT_PAGES; k++)
-            spt->spte[k].v &= ~(SPTE_MAPPED | SPTE_WRITE);
+            spt->spte[k].v &= ~(SPTE_MAPPED | SPTE_WRITE | SPTE_TRACED);
     }
     window_book(mmu, window, window->vmas, 0);
 }
@@ -211,7 +323,7 @@ void spt_drop_window(struct mmu *mmu, struct window *window)
 void spt_protect(struct mmu *mmu, struct window *window, uint32_t page,
                  uint32_t count)
 {
-    unsigned before = window_count_vmas(window, page, count);
+    unsigned before = window_count_vmas(mmu, window, page, count);
     if (!window_protect(window, page, count, false)) {
         spt_unmap_window(mmu, window);
         return;
@@ -221,18 +333,34 @@ void spt_protect(struct mmu *mmu, struct window *window, uint32_t page,
         spte.v &= ~SPTE_WRITE;
         set_spte(mmu, window, i, spte);
     }
-    window_book(mmu, window, before, window_count_vmas(window, page, count));
+    window_book(mmu, window, before,
+                window_count_vmas(mmu, window, page, count));
 }
 
-void spt_protect_frame(struct mmu *mmu, gfn_t gfn)
+static void spt_trace(struct mmu *mmu, struct window *window, uint32_t page)
+{
+    if (mmu->uffd < 0) {
+        spt_protect(mmu, window, page, 1);
+        return;
+    }
+    if (!watch(mmu, window, page >> region_shift(mmu)) ||
+        !trace_protect(mmu, window, page, 1, true)) {
+        spt_unmap_window(mmu, window);
+        return;
+    }
+    window->spt[page / SPT_PAGES]->spte[page % SPT_PAGES].v |= SPTE_TRACED;
+}
+
+void spt_trace_frame(struct mmu *mmu, gfn_t gfn)
 {
     place_t next;
     for (place_t place = mmu->rmap[gfn]; place != 0; place = next) {
         struct window *window = place_window(mmu, place);
         uint32_t page = place & (WINDOW_PAGES - 1);
         next = *place_next(mmu, place);
-        if (window_spte(window, page).v & SPTE_WRITE)
-            spt_protect(mmu, window, page, 1);
+        if ((window_spte(window, page).v & (SPTE_WRITE | SPTE_TRACED)) ==
+            SPTE_WRITE)
+            spt_trace(mmu, window, page);
     }
 }
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+#include "shadow_mmu/trace.h"
+
 #include "monitor/log.h"
 #include "shadow_mmu/mmu_priv.h"
 
 /*
  * Traces: a frame with flags is writable in no window. Setting the first flag
- * write-protects every mapping through the reverse map; clearing the last one
- * protects nothing anew: the next store faults once and maps the page writable
- * by itself, if it comes at all.
+ * protects every mapping through the reverse map; clearing the last one leaves
+ * the protections in place: the next store faults once and ends them by itself,
+ * if it comes at all.
  */
 
 /* A synced leaf that is stored to this often by the interpreter is better off
@@ -18,7 +20,7 @@ void trace_set(struct mmu *mmu, gfn_t gfn, uint8_t flag)
     if (gfn >= mmu->frame_count || (mmu->flags[gfn] & flag))
         return;
     if (mmu->flags[gfn] == 0) {
-        spt_protect_frame(mmu, gfn);
+        spt_trace_frame(mmu, gfn);
         if (mmu->host.frame_traced)
             mmu->host.frame_traced(mmu->host.opaque, gfn);
     }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* pread */
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "shadow_mmu/mmu_priv.h"
 
@@ -144,7 +147,8 @@ static const char *check_frame(const struct mmu *mmu, struct spte spte)
         return "an spte names a frame that is not memory";
     if ((spte.v & SPTE_WRITE) && kind == GMEM_ROM)
         return "ROM is mapped writable";
-    if ((spte.v & SPTE_WRITE) && mmu->flags[gfn] != 0)
+    if ((spte.v & (SPTE_WRITE | SPTE_TRACED)) == SPTE_WRITE &&
+        mmu->flags[gfn] != 0)
         return "a traced frame is mapped writable";
     return NULL;
 }
@@ -188,10 +192,13 @@ static const char *check_spte(const struct mmu *mmu,
 {
     const char *why;
     if (!(spte.v & SPTE_PRESENT) ||
-        !(spte.v & (SPTE_MAPPED | SPTE_WRITE)) != !(spte.v & SPTE_MAPPED))
+        ((spte.v & (SPTE_WRITE | SPTE_TRACED)) && !(spte.v & SPTE_MAPPED)))
         return "an spte's flags contradict each other";
     if (!region_is_live(window, page >> region_shift(mmu)))
         return "an spte lies in a region that is not live";
+    if ((spte.v & SPTE_TRACED) &&
+        !window->region[page >> region_shift(mmu)].watched)
+        return "a page is protected in a region that is not registered";
     if ((why = check_rights(mmu, window, page, spte)) != NULL ||
         (why = check_frame(mmu, spte)) != NULL)
         return why;
@@ -205,6 +212,8 @@ static const char *check_region(const struct mmu *mmu,
     uint32_t first = index << region_shift(mmu), present = 0;
     for (uint32_t i = 0; i < BIT(region_shift(mmu)); i++)
         present += window_spte(window, first + i).v & SPTE_PRESENT;
+    if (region->watched && mmu->uffd < 0)
+        return "a region is registered with a userfaultfd that is not there";
     if (present != region->present)
         return "a region's count of sptes is wrong";
     const struct leaf *leaf = region->leaf;
@@ -226,7 +235,7 @@ static const char *check_region(const struct mmu *mmu,
 }
 
 /* Mapped VMAs, counted from the first page to the last. */
-static unsigned count_vmas(const struct window *window)
+static unsigned count_vmas(const struct mmu *mmu, const struct window *window)
 {
     unsigned count = 0;
     struct spte last = {0};
@@ -239,6 +248,8 @@ static unsigned count_vmas(const struct window *window)
         struct spte spte = window_spte(window, page);
         bool joins = (last.v & SPTE_MAPPED) &&
                      !((last.v ^ spte.v) & SPTE_WRITE) &&
+                     window->region[(page - 1) >> region_shift(mmu)].watched ==
+                         window->region[page >> region_shift(mmu)].watched &&
                      spte.v >> PAGE_SHIFT == (last.v >> PAGE_SHIFT) + 1;
         if ((spte.v & SPTE_MAPPED) && !joins)
             count++;
@@ -251,7 +262,7 @@ static const char *check_window(const struct mmu *mmu,
                                 const struct window *window, size_t *in_ram)
 {
     const char *why = NULL;
-    if (count_vmas(window) != window->vmas)
+    if (count_vmas(mmu, window) != window->vmas)
         return "a window's count of VMAs is wrong";
     for (uint32_t i = 0; i < REGION_MAX && why == NULL; i++) {
         if (region_is_live(window, i))
@@ -376,6 +387,43 @@ static size_t mapped_pages(const struct mmu *mmu)
     return count;
 }
 
+/* What /proc/self/pagemap says of protection by userfaultfd (bit 57), for every
+ * mapped page. */
+static const char *check_protection(const struct window *window, int pagemap)
+{
+    for (uint32_t i = 0; i < SPT_COUNT; i++) {
+        uint64_t entry[SPT_PAGES];
+        uint64_t at = (window->base >> PAGE_SHIFT) + i * SPT_PAGES;
+        if (window->spt[i] == NULL)
+            continue;
+        if (pread(pagemap, entry, sizeof(entry), (off_t)(at * 8)) !=
+            (ssize_t)sizeof(entry))
+            return "/proc/self/pagemap cannot be read";
+        for (uint32_t k = 0; k < SPT_PAGES; k++) {
+            struct spte spte = window->spt[i]->spte[k];
+            if ((entry[k] >> 57 & 1) != !!(spte.v & SPTE_TRACED))
+                return spte.v & SPTE_TRACED
+                           ? "the host does not protect a traced page"
+                           : "the host protects a page that is not traced";
+        }
+    }
+    return NULL;
+}
+
+static const char *check_protections(const struct mmu *mmu)
+{
+    const char *why = NULL;
+    if (mmu->uffd < 0)
+        return NULL;
+    int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    if (pagemap < 0)
+        return "/proc/self/pagemap cannot be opened";
+    for (uint32_t w = 0; w < WINDOW_COUNT && why == NULL; w++)
+        why = check_protection(&mmu->window[w], pagemap);
+    close(pagemap);
+    return why;
+}
+
 const char *spt_verify_host(struct mmu *mmu)
 {
     FILE *maps = fopen("/proc/self/maps", "re");
@@ -401,5 +449,5 @@ const char *spt_verify_host(struct mmu *mmu)
         why = "the host maps fewer pages than the sptes say";
     if (why == NULL && vmas != mmu->vmas)
         why = "the host has another number of VMAs than counted";
-    return why;
+    return why == NULL ? check_protections(mmu) : why;
 }

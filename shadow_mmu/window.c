@@ -77,16 +77,26 @@ unsigned window_vma_budget(void)
     return limit > 2 * VMA_RESERVE ? limit - VMA_RESERVE : limit / 2;
 }
 
-/* Whether the kernel has merged the mappings of two adjacent pages. */
-static bool is_merged(struct spte a, struct spte b)
+static bool is_watched(const struct mmu *mmu, const struct window *window,
+                       uint32_t page)
 {
+    return window->region[page >> region_shift(mmu)].watched;
+}
+
+/* Whether the kernel has merged the mappings of a page and the one before. */
+static bool is_merged(const struct mmu *mmu, const struct window *window,
+                      uint32_t page, struct spte a, struct spte b)
+{
+    if ((page & (BIT(region_shift(mmu)) - 1)) == 0 && page != 0 &&
+        is_watched(mmu, window, page - 1) != is_watched(mmu, window, page))
+        return false;
     const uint32_t kind = SPTE_MAPPED | SPTE_WRITE;
     return (a.v & SPTE_MAPPED) && (a.v & kind) == (b.v & kind) &&
            (a.v >> PAGE_SHIFT) + 1 == b.v >> PAGE_SHIFT;
 }
 
-unsigned window_count_vmas(const struct window *window, uint32_t first,
-                           uint32_t count)
+unsigned window_count_vmas(const struct mmu *mmu, const struct window *window,
+                           uint32_t first, uint32_t count)
 {
     unsigned begins = 0;
     struct spte before = {0};
@@ -95,7 +105,8 @@ unsigned window_count_vmas(const struct window *window, uint32_t first,
     for (uint32_t page = first; page <= first + count && page < WINDOW_PAGES;
          page++) {
         struct spte spte = window_spte(window, page);
-        if ((spte.v & SPTE_MAPPED) && !is_merged(before, spte))
+        if ((spte.v & SPTE_MAPPED) &&
+            !is_merged(mmu, window, page, before, spte))
             begins++;
         before = spte;
     }

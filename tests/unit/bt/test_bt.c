@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "emu/cpu/segment.h"
 #include "monitor/log.h"
@@ -406,6 +407,53 @@ START_TEST(an_indirect_call_finds_no_code_of_another_mode)
 }
 END_TEST
 
+START_TEST(memory_that_the_host_cannot_give_stops_the_machine)
+{
+    /* mov ecx, 5; inc dword [800010h]; ud2 */
+    static const uint8_t code[] = {0xb9, 5,    0, 0,    0, 0xff,
+                                   0x05, 0x10, 0, 0x80, 0, UD2};
+    struct machine *m = machine_new(true);
+
+    load(m, CODE, code, sizeof(code));
+    ck_assert_int_eq(ftruncate(gmem_fd(m->gmem), MIB), 0);
+    run(m);
+    ck_assert_int_eq(m->stop.reason, STOP_HOST);
+    ck_assert_pstr_eq(m->stop.text,
+                      "the host failed to provide guest memory at 00800010");
+    ck_assert_uint_eq(m->vcpu.eip, CODE + 5);
+    ck_assert_uint_eq(m->vcpu.regs[REG_ECX], 5);
+    machine_destroy(m);
+}
+END_TEST
+
+/* Each way of tracing, with a store that hits the code's frame through another
+ * site than the one that is adapted. */
+START_TEST(both_ways_of_tracing_see_stores_to_code)
+{
+    static const enum mmu_trace kind[] = {MMU_TRACE_MPROTECT,
+                                          MMU_TRACE_USERFAULTFD};
+    /* mov ecx, 20; 1: mov [CODE + ff0h], ecx; inc dword [CODE + ff4h];
+     * dec ecx; jnz 1b; ud2 */
+    static const uint8_t code[] = {0xb9, 20,   0, 0,    0,    0x89, 0x0d,
+                                   0xf0, 0x0f, 1, 0,    0xff, 5,    0xf4,
+                                   0x0f, 1,    0, 0x49, 0x75, 0xf1, UD2};
+    for (unsigned i = 0; i < ARRAY_COUNT(kind); i++) {
+        struct machine *m = machine_new(true);
+
+        mmu_set_trace(m->bt->mmu, kind[i]);
+        load(m, CODE, code, sizeof(code));
+        run(m);
+        ck_assert_int_eq(m->stop.reason, STOP_SHUTDOWN);
+        ck_assert_uint_eq(*(uint32_t *)(void *)machine_ram(m, CODE + 0xff0), 1);
+        ck_assert_uint_eq(*(uint32_t *)(void *)machine_ram(m, CODE + 0xff4),
+                          20);
+        ck_assert_uint_gt(m->stats.count[STAT_SMC_FAULTS], 0);
+        ck_assert_pstr_eq(spt_verify_host(m->bt->mmu), NULL);
+        machine_destroy(m);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bt");
@@ -441,6 +489,8 @@ int main(void)
                    a_conditional_x87_move_that_is_interpreted_sees_the_stack);
     tcase_add_test(tcase, loop_and_jecxz_branch_without_flags);
     tcase_add_test(tcase, an_indirect_call_finds_no_code_of_another_mode);
+    tcase_add_test(tcase, memory_that_the_host_cannot_give_stops_the_machine);
+    tcase_add_test(tcase, both_ways_of_tracing_see_stores_to_code);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);

@@ -18,12 +18,13 @@ static sigjmp_buf leave;
 #define PF_HOST_WRITE 2 /* host error code, bit 1 */
 #define RETRIES_MAX   8
 
-static void on_segv(int signal, siginfo_t *info, void *context)
+static void on_fault(int signal, siginfo_t *info, void *context)
 {
-    (void)signal;
     const ucontext_t *uc = context;
     uint64_t at = (uint64_t)(uintptr_t)info->si_addr - faulting_base;
     if (faulting == NULL || at >= 4 * GIB || ++retries > RETRIES_MAX)
+        abort();
+    if (signal == SIGBUS && !mmu_is_traced(faulting->mmu, (gva_t)at))
         abort();
     enum mmu_result result =
         mmu_fault(faulting->mmu, (gva_t)at,
@@ -110,7 +111,7 @@ static void code_written(void *opaque, gfn_t gfn, unsigned offset, unsigned len)
     model->code_written++;
 }
 
-struct model *model_create(void)
+struct model *model_create(enum mmu_trace trace)
 {
     struct model *model = calloc(1, sizeof(*model));
     ck_assert_ptr_nonnull(model);
@@ -127,8 +128,11 @@ struct model *model_create(void)
                             .code_written = code_written};
     ck_assert_int_eq(mmu_create(&model->mmu, model->gmem, &model->vcpu, &host),
                      0);
-    struct sigaction action = {.sa_sigaction = on_segv, .sa_flags = SA_SIGINFO};
+    mmu_set_trace(model->mmu, trace);
+    struct sigaction action = {.sa_sigaction = on_fault,
+                               .sa_flags = SA_SIGINFO};
     sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
     return model;
 }
 

@@ -29,7 +29,7 @@ struct model {
 };
 
 /* Every frame is filled with words that differ from all others. */
-struct model *model_create(void);
+struct model *model_create(enum mmu_trace trace);
 void model_destroy(struct model *model);
 
 /* What an access comes to. */

@@ -74,9 +74,9 @@ static void ck_read_faults(gva_t gva, uint32_t error)
     ck_assert_uint_eq(model->vcpu.exc.cr2, gva);
 }
 
-static void setup(void)
+static void setup(enum mmu_trace trace)
 {
-    model = model_create();
+    model = model_create(trace);
     for (gfn_t table = ROOT_A; table <= KERNEL; table++)
         memset(gmem_base(model->gmem) + frame(table), 0, PAGE_SIZE);
     put(ROOT_A, 0, frame(USER_A) | RWX | U);
@@ -471,6 +471,68 @@ START_TEST(a_traced_code_frame_is_writable_in_no_window)
 }
 END_TEST
 
+/* Eight kernel pages in a run, the fourth of them traced. */
+static void trace_one_of_eight(void)
+{
+    for (uint32_t i = 0; i < 8; i++)
+        put(KERNEL, i, frame(DATA + i) | RWX);
+    ck_assert_int_eq(model_write(model, KERNEL_GVA, 1), DONE);
+    mmu_trace_code(model->mmu, DATA + 3, true);
+    ck_assert_int_eq(model_write(model, KERNEL_GVA + 0x3000, 4), EMULATED);
+    ck_assert_int_eq(model_write(model, KERNEL_GVA + 0x2000, 4), DONE);
+    ck_sound();
+}
+
+START_TEST(a_trace_by_userfaultfd_splits_no_mapping)
+{
+    bool split = mmu_get_trace(model->mmu) == MMU_TRACE_MPROTECT;
+    trace_one_of_eight();
+    ck_assert_uint_eq(stat(STAT_VMAS), split ? 3 : 1);
+    mmu_trace_code(model->mmu, DATA + 3, false);
+    ck_assert_int_eq(model_write(model, KERNEL_GVA + 0x3000, 9), DONE);
+    ck_assert_uint_eq(model_word(model, frame(DATA + 3)), 9);
+    ck_assert_uint_eq(stat(STAT_VMAS), 1);
+    ck_sound();
+}
+END_TEST
+
+START_TEST(a_traced_frame_is_protected_wherever_it_is_mapped_later)
+{
+    trace_one_of_eight();
+    for (uint32_t i = 0; i < 8; i++) {
+        put(KERNEL, 100 + i, frame(DATA + i) | RWX);
+        put(USER_A, i, frame(DATA + i) | RWX | U);
+    }
+    ck_reads(KERNEL_GVA + 100 * 0x1000, DATA);
+    ck_assert_int_eq(model_write(model, KERNEL_GVA + 103 * 0x1000, 4),
+                     EMULATED);
+    model->vcpu.cpl = 3;
+    ck_reads(0x3000, DATA + 3);
+    ck_assert_int_eq(model_write(model, 0x3000, 4), EMULATED);
+    ck_assert_int_eq(model_write(model, 0x4000, 4), DONE);
+    ck_sound();
+}
+END_TEST
+
+START_TEST(a_trace_outlives_the_loss_and_return_of_write_permission)
+{
+    trace_one_of_eight();
+    for (uint32_t i = 0; i < 8; i++)
+        put(KERNEL, i, frame(DATA + i) | (RWX & ~W));
+    mmu_flush(model->mmu);
+    ck_sound();
+    for (uint32_t i = 0; i < 8; i++)
+        put(KERNEL, i, frame(DATA + i) | RWX);
+    ck_assert_int_eq(model_write(model, KERNEL_GVA + 0x2000, 1), DONE);
+    ck_assert_int_eq(model_write(model, KERNEL_GVA + 0x3000, 2), EMULATED);
+    ck_sound();
+    mmu_trace_code(model->mmu, DATA + 3, false);
+    ck_assert_int_eq(model_write(model, KERNEL_GVA + 0x3000, 3), DONE);
+    ck_assert_uint_eq(model_word(model, frame(DATA + 3)), 3);
+    ck_sound();
+}
+END_TEST
+
 START_TEST(setting_accessed_in_a_code_frame_tells_the_cache)
 {
     put(KERNEL, 0, frame(DATA) | P);
@@ -629,7 +691,7 @@ END_TEST
 
 START_TEST(two_machines_in_a_process_have_windows_of_their_own)
 {
-    struct model *first = model, *second = model_create();
+    struct model *first = model, *second = model_create(MMU_TRACE_DEFAULT);
     second->vcpu.cr0 = CR0_PE;
     put(KERNEL, 0, frame(DATA) | RWX);
     ck_reads(KERNEL_GVA, DATA);
@@ -643,11 +705,21 @@ START_TEST(two_machines_in_a_process_have_windows_of_their_own)
 }
 END_TEST
 
-int main(void)
+static void setup_mprotect(void)
 {
-    TCase *tcase = tcase_create("mmu");
+    setup(MMU_TRACE_MPROTECT);
+}
+
+static void setup_userfaultfd(void)
+{
+    setup(MMU_TRACE_USERFAULTFD);
+}
+
+static TCase *make_tcase(const char *name, SFun setup_kind)
+{
+    TCase *tcase = tcase_create(name);
     tcase_set_timeout(tcase, 30);
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_checked_fixture(tcase, setup_kind, teardown);
     tcase_add_test(tcase, without_paging_ram_is_mapped_flat);
     tcase_add_test(tcase, with_a20_closed_odd_megabytes_alias_even_ones);
     tcase_add_test(tcase, rom_is_read_through_the_window_but_not_written);
@@ -683,6 +755,11 @@ int main(void)
     tcase_add_test(tcase,
                    a_traced_table_that_changed_unannounced_can_be_forgotten);
     tcase_add_test(tcase, a_traced_code_frame_is_writable_in_no_window);
+    tcase_add_test(tcase, a_trace_by_userfaultfd_splits_no_mapping);
+    tcase_add_test(tcase,
+                   a_traced_frame_is_protected_wherever_it_is_mapped_later);
+    tcase_add_test(tcase,
+                   a_trace_outlives_the_loss_and_return_of_write_permission);
     tcase_add_test(tcase, setting_accessed_in_a_code_frame_tells_the_cache);
     tcase_add_test(tcase, a_fetched_page_that_is_never_mapped_is_called_off);
     tcase_add_test(tcase, mapping_a_fetched_page_for_data_keeps_its_code);
@@ -694,8 +771,14 @@ int main(void)
                    traces_that_need_more_vmas_than_there_are_hold_all_the_same);
     tcase_add_test(tcase, more_roots_than_windows_evict_the_oldest);
     tcase_add_test(tcase, two_machines_in_a_process_have_windows_of_their_own);
+    return tcase;
+}
+
+int main(void)
+{
     Suite *suite = suite_create("mmu");
-    suite_add_tcase(suite, tcase);
+    suite_add_tcase(suite, make_tcase("mprotect", setup_mprotect));
+    suite_add_tcase(suite, make_tcase("userfaultfd", setup_userfaultfd));
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);

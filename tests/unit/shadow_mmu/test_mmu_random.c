@@ -396,9 +396,14 @@ static void run(uint64_t seed, unsigned vmas, unsigned windows)
     ck_assert_pstr_eq(spt_verify_host(model->mmu), NULL);
 }
 
-static void setup(void)
+static void setup_mprotect(void)
 {
-    model = model_create();
+    model = model_create(MMU_TRACE_MPROTECT);
+}
+
+static void setup_userfaultfd(void)
+{
+    model = model_create(MMU_TRACE_USERFAULTFD);
 }
 
 static void teardown(void)
@@ -434,17 +439,23 @@ START_TEST(a_new_seed_each_run_passes_too)
 }
 END_TEST
 
-int main(void)
+static TCase *make_tcase(const char *name, SFun setup)
 {
-    TCase *tcase = tcase_create("mmu_random");
+    TCase *tcase = tcase_create(name);
     tcase_set_timeout(tcase, 50);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, windows_do_what_the_guests_tables_say, 0, 8);
     tcase_add_loop_test(tcase, small_budgets_force_evictions_and_nothing_else,
                         0, 4);
     tcase_add_test(tcase, a_new_seed_each_run_passes_too);
+    return tcase;
+}
+
+int main(void)
+{
     Suite *suite = suite_create("mmu_random");
-    suite_add_tcase(suite, tcase);
+    suite_add_tcase(suite, make_tcase("mprotect", setup_mprotect));
+    suite_add_tcase(suite, make_tcase("userfaultfd", setup_userfaultfd));
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
