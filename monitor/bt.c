@@ -436,12 +436,13 @@ void bt_destroy(struct bt_vcpu *bt)
     free(bt);
 }
 
-static int create_translator(struct bt_vcpu *bt, uint32_t features)
+static int create_translator(struct bt_vcpu *bt,
+                             const struct bt_config *bt_config)
 {
     struct xlat_config config = {
         .tc = bt->tc,
         .stats = bt->stats,
-        .features = features,
+        .features = bt_config->features,
         .layout = {.eflags = offsetof(struct vcpu, eflags),
                    .if_flag = offsetof(struct vcpu, if_flag),
                    .irq_line = offsetof(struct vcpu, irq_line),
@@ -452,7 +453,7 @@ static int create_translator(struct bt_vcpu *bt, uint32_t features)
                    .soft_tlb = offsetof(struct vcpu, soft_tlb),
                    .soft_pc = offsetof(struct vcpu, soft_pc),
                    .held = offsetof(struct vcpu, held)},
-        .has_bmi2 = __builtin_cpu_supports("bmi2"),
+        .has_bmi2 = !bt_config->no_bmi2 && __builtin_cpu_supports("bmi2"),
         .opaque = bt,
         .is_soft = bt_site_is_soft,
     };
@@ -495,7 +496,7 @@ int bt_create(const struct bt_config *config, struct bt_vcpu **out)
     if (!err)
         err = tc_create(&bt->tc, config->tc_len, bt->stats, &tc_host);
     if (!err)
-        err = create_translator(bt, config->features);
+        err = create_translator(bt, config);
     if (!err)
         err = bt_context_init(bt);
     if (!err)

@@ -35,6 +35,7 @@ struct bt_config {
     bool deterministic; /* time is the retired count: no native RDTSC */
     enum soft_mode soft_mode;
     enum mmu_trace trace;
+    bool no_bmi2; /* as if the host had none; for tests */
 };
 
 #define BT_TABLE_COUNT  65536u

@@ -46,7 +46,8 @@ def session(popf, flavour, programs):
     test_debian.check_session(text, programs)
     check_counters(counters(text),
                    ["chains", "traces_set", "adaptations", "smc_faults",
-                    "hidden_faults", "true_faults", "fills", "kicks"])
+                    "hidden_faults", "true_faults", "fills", "kicks",
+                    "soft_spaces", "soft_conversions"])
 
 
 def small_cache(popf, flavour, programs):

@@ -108,6 +108,7 @@ static void create_bt(struct machine *m)
         .count = m->config.count,
         .deterministic = m->config.deterministic,
         .soft_mode = m->config.soft_mode,
+        .no_bmi2 = m->config.no_bmi2,
     };
 
     ck_assert_int_eq(bt_create(&config, &m->bt), 0);

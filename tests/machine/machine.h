@@ -23,6 +23,7 @@ struct machine_config {
     bool deterministic; /* time is that count */
     size_t tc_len;      /* 0: the smallest */
     enum soft_mode soft_mode;
+    bool no_bmi2; /* the translator does without */
     uint32_t (*port_in)(struct machine *m, uint16_t port); /* NULL: 0 */
 };
 

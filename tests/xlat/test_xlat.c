@@ -30,6 +30,7 @@ static const struct {
     {"count", MODE_X87 | MODE_SSE | MODE_COUNT | MODE_IF,                   false},
     {"nofpu", MODE_IF,                                                      false},
     {"soft",  MODE_X87 | MODE_SSE | MODE_FS | MODE_GS | MODE_IF,            true },
+    {"young", MODE_USER | MODE_COUNT | MODE_SOFT,                           false},
 };
 
 /* Invented offsets, so that the text does not depend on struct vcpu. */
@@ -157,9 +158,9 @@ static void put_address(struct text *t, const struct ccf *ccf, uint64_t to)
         put(t, "miss");
     else if (to == glue.lookup)
         put(t, "lookup");
-    else if (to == glue.probe[0][0])
+    else if (to == glue.probe[0][0] || to == glue.probe[1][0])
         put(t, "load_probe");
-    else if (to == glue.probe[0][1])
+    else if (to == glue.probe[0][1] || to == glue.probe[1][1])
         put(t, "store_probe");
     else if (to - ccf->start < ccf->host_len)
         put(t, "+%llx", (unsigned long long)(to - ccf->body));
@@ -302,6 +303,8 @@ static void setup(void)
     glue.lookup = glue.exit + 32;
     glue.probe[0][0] = glue.exit + 48;
     glue.probe[0][1] = glue.exit + 64;
+    glue.probe[1][0] = glue.exit + 80;
+    glue.probe[1][1] = glue.exit + 96;
     stubs = (struct tc_stubs){glue.miss, glue.lookup};
     tc_set_stubs(tc, &stubs);
 }

@@ -44,10 +44,13 @@ static uint32_t clock_port(struct machine *m, uint16_t port)
     return (uint32_t)m->vcpu.retired;
 }
 
-static struct machine *machine_new(bool bt)
+static struct machine *machine_new(bool bt, enum soft_mode soft)
 {
-    const struct machine_config config = {
-        .ram_len = RAM_LEN, .bt = bt, .count = true, .port_in = clock_port};
+    const struct machine_config config = {.ram_len = RAM_LEN,
+                                          .bt = bt,
+                                          .count = true,
+                                          .port_in = clock_port,
+                                          .soft_mode = soft};
     struct machine *m = machine_create(&config);
 
     flat_state(&m->vcpu);
@@ -81,14 +84,13 @@ static void compare(const struct machine *a, const struct machine *b)
     ck_assert_pstr_eq(spt_verify(a->bt->mmu), NULL);
 }
 
-/* Run the same program under both engines, from a state that prepare made of the
- * flat one, and compare; at most this many of its instructions may be left to
- * the interpreter. */
-static void both_from(void (*prepare)(struct vcpu *vcpu), const uint8_t *code,
-                      size_t len, uint64_t interpreted)
+typedef void prepare_fn(struct vcpu *vcpu);
+
+static void both_as(enum soft_mode soft, prepare_fn *prepare,
+                    const uint8_t *code, size_t len, uint64_t interpreted)
 {
-    struct machine *bt = machine_new(true);
-    struct machine *interp = machine_new(false);
+    struct machine *bt = machine_new(true, soft);
+    struct machine *interp = machine_new(false, soft);
 
     if (prepare) {
         prepare(&bt->vcpu);
@@ -105,6 +107,16 @@ static void both_from(void (*prepare)(struct vcpu *vcpu), const uint8_t *code,
     ck_assert_uint_le(bt->stats.count[STAT_INSN_INTERP], interpreted);
     machine_destroy(bt);
     machine_destroy(interp);
+}
+
+/* Run the same program under both engines, from a state that prepare made of the
+ * flat one, and compare; at most this many of its instructions may be left to
+ * the interpreter, not counting misses of the soft TLB. */
+static void both_from(prepare_fn *prepare, const uint8_t *code, size_t len,
+                      uint64_t interpreted)
+{
+    both_as(SOFT_NONE, prepare, code, len, interpreted);
+    both_as(SOFT_ALL, prepare, code, len, UINT64_MAX);
 }
 
 static void both(const uint8_t *code, size_t len, uint64_t interpreted)
@@ -322,7 +334,7 @@ START_TEST(a_loop_over_a_page_boundary_stays_in_ccfs)
     static const uint8_t head[] = {0xb9, 0xe8, 3, 0, 0, 0xe9, 0xf3, 0x0f, 0, 0};
     static const uint8_t loop[] = {0x90, 0x05, 4,    3,    2,
                                    1,    0x49, 0x75, 0xf7, UD2};
-    struct machine *m = machine_new(true);
+    struct machine *m = machine_new(true, SOFT_NONE);
 
     load(m, CODE, head, sizeof(head));
     load(m, CODE + 0xffd, loop, sizeof(loop));
@@ -353,8 +365,8 @@ START_TEST(two_engines_share_a_thread)
     /* mov ecx, 100000; 1: mov [DATA], ecx; dec ecx; jnz 1b; ud2 */
     static const uint8_t code[] = {0xb9, 0xa0, 0x86, 1,    0,    0x89, 0x0d, 0,
                                    0,    9,    0,    0x49, 0x75, 0xf7, UD2};
-    struct machine *a = machine_new(true);
-    struct machine *b = machine_new(true);
+    struct machine *a = machine_new(true, SOFT_NONE);
+    struct machine *b = machine_new(true, SOFT_NONE);
 
     load(a, CODE, code, sizeof(code));
     load(b, CODE, code, sizeof(code));
@@ -412,7 +424,7 @@ START_TEST(memory_that_the_host_cannot_give_stops_the_machine)
     /* mov ecx, 5; inc dword [800010h]; ud2 */
     static const uint8_t code[] = {0xb9, 5,    0, 0,    0, 0xff,
                                    0x05, 0x10, 0, 0x80, 0, UD2};
-    struct machine *m = machine_new(true);
+    struct machine *m = machine_new(true, SOFT_NONE);
 
     load(m, CODE, code, sizeof(code));
     ck_assert_int_eq(ftruncate(gmem_fd(m->gmem), MIB), 0);
@@ -438,7 +450,7 @@ START_TEST(both_ways_of_tracing_see_stores_to_code)
                                    0xf0, 0x0f, 1, 0,    0xff, 5,    0xf4,
                                    0x0f, 1,    0, 0x49, 0x75, 0xf1, UD2};
     for (unsigned i = 0; i < ARRAY_COUNT(kind); i++) {
-        struct machine *m = machine_new(true);
+        struct machine *m = machine_new(true, SOFT_NONE);
 
         mmu_set_trace(m->bt->mmu, kind[i]);
         load(m, CODE, code, sizeof(code));

@@ -249,6 +249,30 @@ START_TEST(user_windows_are_refound_by_their_root)
 }
 END_TEST
 
+/* A page directory that the guest has freed and taken again. */
+START_TEST(a_root_whose_pages_are_others_is_another_space)
+{
+    uint64_t first, life;
+    unsigned space;
+
+    model->vcpu.cpl = 3;
+    for (uint32_t i = 0; i < 8; i++) {
+        put(USER_A, i, frame(DATA + 2 * i) | RWX | U);
+        ck_reads(i << PAGE_SHIFT, DATA + 2 * i);
+    }
+    space = mmu_user_space(model->mmu, &first);
+    put(USER_A, 0, frame(DATA + 1) | RWX | U);
+    load_root(ROOT_A);
+    ck_assert_uint_eq(mmu_user_space(model->mmu, &life), space);
+    ck_assert_uint_eq(life, first);
+    for (uint32_t i = 0; i < 7; i++)
+        put(USER_A, i, frame(DATA + 2 * i + 1) | RWX | U);
+    load_root(ROOT_A);
+    ck_assert_uint_eq(mmu_user_space(model->mmu, &life), space);
+    ck_assert_uint_ne(life, first);
+}
+END_TEST
+
 START_TEST(a_root_that_was_away_sees_what_changed_meanwhile)
 {
     put(USER_A, 1, frame(DATA) | RWX | U | G);
@@ -734,6 +758,7 @@ static TCase *make_tcase(const char *name, SFun setup_kind)
         tcase, a_missing_kernel_entry_of_a_new_root_faults_until_it_is_copied);
     tcase_add_test(tcase, a_new_root_keeps_the_kernel_window_that_both_share);
     tcase_add_test(tcase, user_windows_are_refound_by_their_root);
+    tcase_add_test(tcase, a_root_whose_pages_are_others_is_another_space);
     tcase_add_test(tcase, a_root_that_was_away_sees_what_changed_meanwhile);
     tcase_add_test(tcase, loading_cr3_flushes_pages_that_are_not_global);
     tcase_add_test(tcase, without_pge_the_global_bit_means_nothing);

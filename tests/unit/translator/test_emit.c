@@ -492,6 +492,8 @@ static bool translate(enum insn_op *op)
     page[GIP & PAGE_MASK] = PUSH_EAX;
     memcpy(page + (GIP & PAGE_MASK) + pushed, guest_bytes, sizeof(guest_bytes));
     request.mode = any() % 4 ? 0x7f : any() & 0x7f;
+    if (soft && any() % 2)
+        request.mode |= MODE_SOFT;
     ccf = xlat_tu(pushed ? xlat_pushed : xlat, &request);
     ck_assert_ptr_nonnull(ccf);
     check_ccf(ccf);
