@@ -15,6 +15,8 @@
  * follows a new root), then the leaf table has its turn (leaf.c).
  */
 
+#define SPAN_MAX 64u /* pages dropped by one INVLPG */
+
 #define ROOM 16u /* VMAs that one fault may add, generously */
 
 /* A trace costs about as much to set and to lose as this many comparisons of a
@@ -305,7 +307,44 @@ void mmu_load_cr3(struct mmu *mmu)
                  mmu->vcpu->cr3, window == NULL ? -1 : (int)window->index);
 }
 
-static void flush_page(struct mmu *mmu, struct window *window, uint32_t page)
+/* A range is flushed page by page. How many pages from this one on are likely to
+ * have their turn now: the rest of a range that has begun, or as many as the
+ * last range had that began here (the kernel maps and unmaps its fixmap so, with
+ * INVLPG behind each change of an entry). */
+static uint32_t flush_span(struct mmu *mmu, uint32_t page)
+{
+    struct flush_range *range = &mmu->flushed;
+    if (page == range->next && page != range->first) {
+        range->next++;
+        return SPAN_MAX;
+    }
+    uint32_t span = page == range->first ? range->next - range->first : 1;
+    *range = (struct flush_range){.first = page, .next = page + 1};
+    return span;
+}
+
+/* Mapped pages from this one on whose entries are not present any more, or soon
+ * will not be, going by span. To drop them all costs one host call instead of
+ * one for each; where the guess is wrong, a hidden fault. */
+static uint32_t flushed_run(const struct mmu *mmu, const struct window *window,
+                            uint32_t page, uint32_t span)
+{
+    const uint32_t entries = BIT(region_shift(mmu));
+    const struct leaf *leaf = window->region[page >> region_shift(mmu)].leaf;
+    uint32_t entry = page & (entries - 1), count = 0;
+    while (count < SPAN_MAX && entry + count < entries) {
+        struct spte spte = window_spte(window, page + count);
+        bool gone = !(leaf_read(mmu, leaf, entry + count).v & PTE_P);
+        if (!(spte.v & SPTE_MAPPED) || (spte.v & SPTE_FETCHED) ||
+            !(gone || (count != 0 && count < span)))
+            break;
+        count++;
+    }
+    return count;
+}
+
+static void flush_page(struct mmu *mmu, struct window *window, uint32_t page,
+                       uint32_t span)
 {
     uint32_t index = page >> region_shift(mmu);
     if (!region_is_live(window, index))
@@ -317,18 +356,22 @@ static void flush_page(struct mmu *mmu, struct window *window, uint32_t page)
         return;
     }
     region->pde = pde;
+    if (region->leaf == NULL || region->leaf->synced)
+        return;
     uint32_t entry = page & (BIT(region_shift(mmu)) - 1);
-    if (region->leaf != NULL && !region->leaf->synced)
-        leaf_check(mmu, region->leaf, entry, entry + 1);
+    uint32_t count = flushed_run(mmu, window, page, span);
+    if (count > 1)
+        spt_drop(mmu, window, page, count);
+    leaf_check(mmu, region->leaf, entry, entry + 1);
 }
 
 /* What was mapped and has another translation now is wanted again at once:
  * copy on write, temporary kernel mappings. */
 static void invalidate_page(struct mmu *mmu, struct window *window,
-                            uint32_t page)
+                            uint32_t page, uint32_t span)
 {
     bool mapped = window_spte(window, page).v & SPTE_MAPPED;
-    flush_page(mmu, window, page);
+    flush_page(mmu, window, page, span);
     if (mapped && !(window_spte(window, page).v & SPTE_MAPPED))
         fault_prefill(mmu, window, page);
 }
@@ -338,9 +381,10 @@ void mmu_invlpg(struct mmu *mmu, gva_t gva)
     mmu_sync_role(mmu);
     if (!(mmu->role & ROLE_PG))
         return;
-    invalidate_page(mmu, kernel_window(mmu), gva >> PAGE_SHIFT);
+    uint32_t page = gva >> PAGE_SHIFT, span = flush_span(mmu, page);
+    invalidate_page(mmu, kernel_window(mmu), page, span);
     if (mmu->current_user != NULL)
-        invalidate_page(mmu, mmu->current_user, gva >> PAGE_SHIFT);
+        invalidate_page(mmu, mmu->current_user, page, span);
 }
 
 void mmu_page_faulted(struct mmu *mmu, gva_t gva)
@@ -348,9 +392,9 @@ void mmu_page_faulted(struct mmu *mmu, gva_t gva)
     mmu_sync_role(mmu);
     if (!(mmu->role & ROLE_PG))
         return;
-    flush_page(mmu, kernel_window(mmu), gva >> PAGE_SHIFT);
+    flush_page(mmu, kernel_window(mmu), gva >> PAGE_SHIFT, 1);
     if (mmu->current_user != NULL)
-        flush_page(mmu, mmu->current_user, gva >> PAGE_SHIFT);
+        flush_page(mmu, mmu->current_user, gva >> PAGE_SHIFT, 1);
 }
 
 void mmu_flush(struct mmu *mmu)

@@ -113,6 +113,12 @@ struct leaf {
     };
 };
 
+/* The pages that INVLPG was executed for, one after the other: [first, next). */
+struct flush_range {
+    uint32_t first;
+    uint32_t next;
+};
+
 struct mmu {
     struct gmem *gmem;
     struct vcpu *vcpu;
@@ -126,6 +132,7 @@ struct mmu {
     bool wp_seen;  /* CR0.WP has been set: windows have WP=1 rights */
     uint64_t map_version;
     uint64_t tick;
+    struct flush_range flushed;
     uint64_t lives;              /* windows' lives so far */
     struct window *current_user; /* NULL: none made for this CR3 yet */
     uint64_t area;               /* host address of the claim page */

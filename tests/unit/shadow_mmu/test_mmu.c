@@ -375,6 +375,51 @@ START_TEST(invlpg_maps_the_new_frame_of_a_mapped_page_at_once)
 }
 END_TEST
 
+/* Unmap pages 0 to 15 as Linux does its fixmap, read what is left. */
+static void unmap_one_by_one(uint32_t count)
+{
+    for (uint32_t i = 0; i < 16; i++)
+        put(KERNEL, i, frame(DATA + i) | RWX);
+    ck_reads(KERNEL_GVA, DATA);
+    for (uint32_t i = 0; i < count; i++) {
+        put(KERNEL, i, 0);
+        mmu_invlpg(model->mmu, KERNEL_GVA + i * PAGE_SIZE);
+        ck_sound();
+        ck_read_faults(KERNEL_GVA + i * PAGE_SIZE, 0);
+    }
+    for (uint32_t i = count; i < 16; i++)
+        ck_reads(KERNEL_GVA + i * PAGE_SIZE, DATA + i);
+}
+
+START_TEST(a_range_that_is_unmapped_page_by_page_is_dropped_ahead)
+{
+    unmap_one_by_one(16);
+    uint64_t faults = stat(STAT_HIDDEN_FAULTS);
+    unmap_one_by_one(16);
+    unmap_one_by_one(16);
+    ck_assert_uint_eq(stat(STAT_HIDDEN_FAULTS), faults + 2);
+    unmap_one_by_one(9);
+    unmap_one_by_one(1);
+    ck_sound();
+}
+END_TEST
+
+START_TEST(a_range_that_was_cleared_is_dropped_by_the_first_invlpg)
+{
+    for (uint32_t i = 0; i < 16; i++)
+        put(KERNEL, i, frame(DATA + i) | RWX);
+    ck_reads(KERNEL_GVA, DATA);
+    for (uint32_t i = 4; i < 12; i++)
+        put(KERNEL, i, 0);
+    mmu_invlpg(model->mmu, KERNEL_GVA + 0x4000);
+    ck_assert_uint_eq(stat(STAT_DROPS), 8);
+    ck_assert_uint_eq(stat(STAT_VMAS), 2);
+    ck_sound();
+    ck_reads(KERNEL_GVA + 0xc000, DATA + 12);
+    ck_read_faults(KERNEL_GVA + 0xb000, 0);
+}
+END_TEST
+
 START_TEST(a_prefill_sets_neither_accessed_nor_dirty)
 {
     put(KERNEL, 0, frame(DATA) | P | W);
@@ -769,6 +814,10 @@ static TCase *make_tcase(const char *name, SFun setup_kind)
     tcase_add_test(tcase, pages_that_fork_write_protects_stay_readable);
     tcase_add_test(tcase, a_page_that_becomes_writable_keeps_its_mapping);
     tcase_add_test(tcase, invlpg_maps_the_new_frame_of_a_mapped_page_at_once);
+    tcase_add_test(tcase,
+                   a_range_that_is_unmapped_page_by_page_is_dropped_ahead);
+    tcase_add_test(tcase,
+                   a_range_that_was_cleared_is_dropped_by_the_first_invlpg);
     tcase_add_test(tcase, a_prefill_sets_neither_accessed_nor_dirty);
     tcase_add_test(tcase,
                    a_prefill_leaves_accessed_of_the_directory_to_an_access);
