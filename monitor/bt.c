@@ -84,6 +84,7 @@ static const struct ccf_exit *enter(struct bt_vcpu *bt, const struct next *next)
     if (bt->mode & MODE_SOFT)
         start = bt_soft_clock(bt);
     exit = world_enter(bt, next->pc);
+    bt->last_exit = exit->kind;
     if (bt->mode & MODE_SOFT)
         bt_soft_spent(bt, bt_soft_clock(bt) - start);
     if (exit->kind == EXIT_CANCEL) {

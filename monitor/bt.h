@@ -151,9 +151,10 @@ struct bt_vcpu {
     bool stepping;      /* rolling forward to a boundary by TF */
     uint64_t step_from; /* address of the instruction stepped over */
     bool count;
-    uint32_t features;   /* of the guest's CPU */
-    bool deterministic;  /* time is the retired count: no native RDTSC */
-    bool single;         /* bt_run_tu(): leave after one TU */
+    uint32_t features;  /* of the guest's CPU */
+    bool deterministic; /* time is the retired count: no native RDTSC */
+    bool single;        /* bt_run_tu(): leave after one TU */
+    enum exit_kind last_exit;
     uint64_t entered;    /* host address the last CCF was entered at */
     struct ccf *trapped; /* of the last exit by a signal handler */
     void *handler_stack;

@@ -26,11 +26,16 @@
  * A fault in a window is one of three things: SIGSEGV, the page is not mapped or
  * not for this access; SIGBUS on a page that userfaultfd protects, a store to a
  * traced frame; any other SIGBUS, the host cannot give the memory behind the
- * page, which ends the VM. A fault anywhere else is a bug of ours, and a signal
- * that a process sent is nobody's fault: report and abort.
+ * page, which ends the VM. A fault anywhere else is a bug of ours, and that,
+ * like a signal that a process sent, goes to the handler that was there before
+ * (crash.c).
  */
 
 static _Thread_local struct bt_vcpu *bound;
+
+/* The signals of generated code, and who handled them before. */
+static const int handled[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+static struct sigaction before[ARRAY_COUNT(handled)];
 
 #define PF_ERR_WRITE      2
 #define TRAP_PF           14
@@ -88,20 +93,20 @@ static void redirect(struct bt_vcpu *bt, greg_t *g,
 
 /* ---- Faults ---- */
 
-static void NORETURN die(int sig, const siginfo_t *info, const greg_t *g)
+/* Not the guest's: leave it to whoever handled the signal before. An instruction
+ * that raised it raises it again; what a process sent is sent again. */
+static void hand_on(int sig, const siginfo_t *info)
 {
-    if (info->si_code <= 0)
-        fprintf(stderr, "popf: ended by signal %d from process %d\n", sig,
-                (int)info->si_pid);
-    else
-        fprintf(stderr,
-                "popf: internal error: signal %d (%d) at %#llx, address %p\n",
-                sig, info->si_code, (unsigned long long)g[REG_RIP],
-                info->si_addr);
-    if (bound)
-        vcpu_dump(bound->vcpu, stderr);
-    fflush(stderr);
-    abort(); /* whose handler gives the terminal back */
+    for (unsigned i = 0; i < ARRAY_COUNT(handled); i++)
+        if (handled[i] == sig)
+            sigaction(sig, &before[i], NULL);
+    if (info->si_code <= 0 || sig == SIGTRAP)
+        raise(sig);
+}
+
+static bool is_sent(const siginfo_t *info)
+{
+    return info->si_code <= 0;
 }
 
 /* The host call stack is full of returns that never came (longjmp, context
@@ -176,14 +181,17 @@ static void on_fault(int sig, siginfo_t *info, void *context)
     struct bt_vcpu *bt = bound;
     struct ccf *ccf;
 
-    if (info->si_code <= 0 || !bt ||
-        !in_generated_code(bt, (uint64_t)g[REG_RIP]))
-        die(sig, info, g);
+    if (!bt || is_sent(info) || !in_generated_code(bt, (uint64_t)g[REG_RIP])) {
+        hand_on(sig, info);
+        return;
+    }
     if (sig == SIGSEGV && stack_overflow(bt, g, address))
         return;
     ccf = tc_find_host(bt->tc, (uint64_t)g[REG_RIP]);
-    if (!ccf)
-        die(sig, info, g);
+    if (!ccf) {
+        hand_on(sig, info);
+        return;
+    }
     ccf_fault(bt, sig, g, ccf, address);
 }
 
@@ -253,25 +261,37 @@ static void on_trap(int sig, siginfo_t *info, void *context)
 {
     greg_t *g = ((ucontext_t *)context)->uc_mcontext.gregs;
 
-    if (!bound || !bound->stepping)
-        die(sig, info, g);
-    kick_context(bound, g, true);
+    if (bound && bound->stepping && !is_sent(info))
+        kick_context(bound, g, true);
+    else
+        hand_on(sig, info);
 }
 
 /* ---- Set-up ---- */
 
-int bt_signal_install(void)
+/* The handlers serve every bt_vcpu of the process: they are installed once, and
+ * stay. */
+static int install(int number, struct sigaction *previous)
 {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
     struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct sigaction old;
 
     sigfillset(&action.sa_mask);
-    action.sa_sigaction = on_fault;
-    for (unsigned i = 0; i < ARRAY_COUNT(faults); i++)
-        if (sigaction(faults[i], &action, NULL) < 0)
-            return -errno;
-    action.sa_sigaction = on_trap;
-    return sigaction(SIGTRAP, &action, NULL) < 0 ? -errno : 0;
+    action.sa_sigaction = number == SIGTRAP ? on_trap : on_fault;
+    if (sigaction(number, &action, &old) < 0)
+        return -errno;
+    if (old.sa_sigaction != action.sa_sigaction)
+        *previous = old;
+    return 0;
+}
+
+int bt_signal_install(void)
+{
+    int err = 0;
+
+    for (unsigned i = 0; i < ARRAY_COUNT(handled) && !err; i++)
+        err = install(handled[i], &before[i]);
+    return err;
 }
 
 /* The thread's signal stack and its handlers serve one bt_vcpu at a time. */

@@ -9,6 +9,7 @@
 #include "emu/cpu/interp.h"
 #include "emu/cpu/mem.h"
 #include "emu/cpu/segment.h"
+#include "monitor/crash.h"
 #include "monitor/lockstep_priv.h"
 #include "monitor/sandbox.h"
 
@@ -514,6 +515,7 @@ int lockstep_main(const struct config *config)
         fprintf(stderr, "popf: %s\n", error.text);
         return 1;
     }
+    crash_watch(&ls->bt.vm->vcpu);
     if (!sandbox_start(config)) {
         lockstep_destroy(ls);
         return 1;
@@ -529,6 +531,7 @@ int lockstep_main(const struct config *config)
         summarize(&ls->counts);
         status = vm_exit_status(ls->bt.vm);
     }
+    crash_watch(NULL);
     lockstep_destroy(ls);
     return status;
 }

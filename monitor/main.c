@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* pipe2 */
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "monitor/cli.h"
 #include "monitor/console.h"
+#include "monitor/crash.h"
 #include "monitor/hmp.h"
 #include "monitor/lockstep.h"
 #include "monitor/log.h"
@@ -11,6 +16,37 @@
 #include "monitor/stats_report.h"
 #include "monitor/terminal.h"
 #include "monitor/vm.h"
+
+/* A standard stream that is closed would be the next file that popf opens: guest
+ * RAM, say. Its place is taken by a pipe without another end. */
+static bool occupy_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        int ends[2];
+
+        if (fcntl(fd, F_GETFD) >= 0)
+            continue;
+        if (pipe2(ends, O_CLOEXEC) != 0)
+            return false;
+        int wanted = fd == STDIN_FILENO ? ends[0] : ends[1];
+        int other = fd == STDIN_FILENO ? ends[1] : ends[0];
+
+        if (wanted != fd && dup2(wanted, fd) < 0)
+            return false;
+        if (wanted != fd)
+            close(wanted);
+        if (other != fd)
+            close(other);
+    }
+    return true;
+}
+
+/* Signals that report what a system call reports as well. */
+static void ignore_signals(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* RLIMIT_FSIZE holds for memfds, too */
+}
 
 static void on_quit(void *opaque, int number)
 {
@@ -71,6 +107,7 @@ static int run(const struct config *config)
         vm_destroy(vm);
         return 1;
     }
+    crash_watch(&vm->vcpu);
     attach_terminal(vm);
     uint64_t start = host_now();
     vm_run(vm);
@@ -80,6 +117,7 @@ static int run(const struct config *config)
     tell_stop(vm);
     stats_report(vm, run_ns, stderr);
     int status = vm_exit_status(vm);
+    crash_watch(NULL);
     vm_destroy(vm);
     return status;
 }
@@ -89,6 +127,10 @@ int main(int argc, char **argv)
     struct config config;
     char error[256];
 
+    if (!occupy_standard_streams())
+        return 1;
+    ignore_signals();
+    crash_install();
     switch (cli_parse(&config, argc, argv, error, sizeof(error))) {
     case CLI_RUN: break;
     case CLI_DONE: return 0;

@@ -20,8 +20,10 @@ static volatile sig_atomic_t is_raw;
 static void (*volatile quit_hook)(void *opaque, int number);
 static void *volatile quit_opaque;
 
-static const int fatal_signals[] = {SIGSEGV, SIGBUS,  SIGILL,
-                                    SIGFPE,  SIGABRT, SIGQUIT};
+/* All that end a process by default; crash.c reports some of them first. */
+static const int fatal_signals[] = {
+    SIGSEGV, SIGBUS,  SIGILL,  SIGFPE,    SIGABRT, SIGQUIT, SIGTRAP, SIGSYS,
+    SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGIO,   SIGPWR};
 static const int quit_signals[] = {SIGTERM, SIGINT, SIGHUP};
 
 /* A process in the background leaves the terminal alone: it is the shell's, or

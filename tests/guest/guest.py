@@ -84,8 +84,11 @@ class Machine:
         elif os.geteuid() == 0:
             become = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
         self.started = time.monotonic()
+        self.process = self.spawn(command, env, become)
+
+    def spawn(self, command, env, become):
         # A folder of its own, since the caller's may be closed to nobody.
-        self.process = subprocess.Popen(
+        return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, cwd=self.folder, env=env, **become)
 
@@ -136,7 +139,10 @@ class Machine:
         ready, _, _ = select.select([self.process.stdout], [], [], left)
         if not ready:
             raise Failure(f"{self.label}: no answer in time")
-        data = os.read(self.process.stdout.fileno(), 65536)
+        try:
+            data = os.read(self.process.stdout.fileno(), 65536)
+        except OSError:  # the end of what a terminal says
+            return False
         self.output += data
         return bool(data)
 
