@@ -13,7 +13,8 @@
  *
  * An invalidated CCF is dead: its entry and its return sites are overwritten
  * with jumps to the lookup, nothing is chained to it, no table finds it. Its
- * memory is reused only when its whole region is.
+ * memory is reused only when its whole region is. Until then it may be on the
+ * shelf, and come back to life when its source bytes do.
  */
 #include "monitor/base.h"
 
@@ -79,6 +80,7 @@ struct ccf_source {
     gfn_t gfn;
     uint32_t start; /* bytes [start, end) of the frame */
     uint32_t end;
+    uint8_t *bytes; /* what was read there, or NULL */
     struct ccf_source *next;
     struct ccf_source *prev;
 };
@@ -94,6 +96,8 @@ struct ccf {
     uint64_t start;
     uint32_t host_len;
     bool dead;
+    bool shelved;    /* dead, but tc_take_back() finds it */
+    bool taken_back; /* by tc_take_back(), at least once */
 
     struct ccf_point *points; /* sorted by host_offset */
     uint32_t point_count;
@@ -104,6 +108,11 @@ struct ccf {
 
     struct ccf_exit *incoming; /* exits chained to this CCF */
     struct ccf *hash_next;
+
+    uint8_t *saved;      /* on the shelf: what death overwrote */
+    uint64_t bytes_hash; /* on the shelf: of the source bytes */
+    struct ccf *shelf_next;
+    struct ccf *shelf_prev;
 };
 
 #endif /* CACHE_CCF_H */

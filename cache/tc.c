@@ -1,61 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-#include "cache/tc.h"
+#include "cache/tc_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "monitor/log.h"
 
 /*
- * Plan of the file: hashing, placement (reserve, evict), lookup by host
- * address, frame lists, chaining, dropping.
- *
- * CCFs are hashed by (gip, gfn, mode) and, through frame_heads, by frame. Both
- * tables have a fixed size and chains: nothing a guest does makes them grow
- * beyond the number of CCFs that fit the code memory.
+ * Plan of the file: lookup, placement (evict, reserve, insert), dropping and
+ * reviving.
  */
-#define HASH_BITS  15
-#define HASH_COUNT (1u << HASH_BITS)
-
-#define CROSSING_COUNT 1024u
-
-struct region {
-    uint64_t start;    /* executable address */
-    uint64_t at;       /* next free byte */
-    struct ccf **ccfs; /* by address; dead ones stay until eviction */
-    uint32_t count;
-    uint32_t capacity;
-};
-
-struct tc {
-    struct mcode mcode;
-    size_t region_len;
-    struct region region[TC_REGIONS];
-    unsigned current;
-    struct ccf *hash[HASH_COUNT];
-    struct ccf_source *frame[HASH_COUNT];
-    struct ccf_exit *crossing[CROSSING_COUNT]; /* chains, by target page */
-    uint32_t crossing_count;
-    struct tc_stubs stubs;
-    struct tc_host host;
-    struct stats *stats;
-};
-
-static uint32_t mix(uint64_t key)
-{
-    return (uint32_t)((key * 0x9e3779b97f4a7c15ull) >> (64 - HASH_BITS));
-}
-
-static struct ccf **hash_bucket(struct tc *tc, gip_t gip, gfn_t gfn,
-                                uint32_t mode)
-{
-    return &tc->hash[mix(gip ^ (gfn << 24) ^ ((uint64_t)mode << 48))];
-}
-
-static struct ccf_source **frame_bucket(struct tc *tc, gfn_t gfn)
-{
-    return &tc->frame[mix(gfn)];
-}
 
 int tc_create(struct tc **out, size_t len, struct stats *stats,
               const struct tc_host *host)
@@ -91,6 +46,9 @@ static void ccf_free(struct ccf *ccf)
     free(ccf->points);
     free(ccf->exits);
     free(ccf->return_sites);
+    free(ccf->source[0].bytes);
+    free(ccf->source[1].bytes);
+    free(ccf->saved);
     free(ccf);
 }
 
@@ -119,7 +77,7 @@ void tc_set_stubs(struct tc *tc, const struct tc_stubs *stubs)
 
 struct ccf *tc_find(const struct tc *tc, gip_t gip, gfn_t gfn, uint32_t mode)
 {
-    struct ccf *ccf = *hash_bucket((struct tc *)tc, gip, gfn, mode);
+    struct ccf *ccf = *tc_hash_bucket((struct tc *)tc, gip, gfn, mode);
 
     while (ccf &&
            (ccf->gip != gip || ccf->source[0].gfn != gfn || ccf->mode != mode))
@@ -193,8 +151,7 @@ static void evict(struct tc *tc, struct region *r)
         log_line(LOG_XLAT, "evicting a region of %u CCFs", r->count);
     }
     for (uint32_t i = 0; i < r->count; i++)
-        if (!r->ccfs[i]->dead)
-            tc_drop(tc, r->ccfs[i]);
+        tc_drop(tc, r->ccfs[i]);
     if (r->count)
         tc->host.region_evicted(tc->host.opaque);
     for (uint32_t i = 0; i < r->count; i++)
@@ -227,7 +184,7 @@ static void *must_grow(void *memory, size_t len)
 static void link_source(struct tc *tc, struct ccf *ccf,
                         struct ccf_source *source)
 {
-    struct ccf_source **bucket = frame_bucket(tc, source->gfn);
+    struct ccf_source **bucket = tc_frame_bucket(tc, source->gfn);
 
     source->ccf = ccf;
     source->prev = NULL;
@@ -237,11 +194,20 @@ static void link_source(struct tc *tc, struct ccf *ccf,
     *bucket = source;
 }
 
+static void link_ccf(struct tc *tc, struct ccf *ccf)
+{
+    struct ccf **bucket =
+        tc_hash_bucket(tc, ccf->gip, ccf->source[0].gfn, ccf->mode);
+
+    ccf->hash_next = *bucket;
+    *bucket = ccf;
+    for (uint32_t i = 0; i < ccf->source_count; i++)
+        link_source(tc, ccf, &ccf->source[i]);
+}
+
 void tc_insert(struct tc *tc, struct ccf *ccf)
 {
     struct region *r = &tc->region[tc->current];
-    struct ccf **bucket =
-        hash_bucket(tc, ccf->gip, ccf->source[0].gfn, ccf->mode);
 
     ENSURE(ccf->start == r->at);
     ENSURE(ccf->host_len <= r->start + tc->region_len - r->at);
@@ -253,115 +219,7 @@ void tc_insert(struct tc *tc, struct ccf *ccf)
     r->at += (ccf->host_len + 15u) & ~15ull;
     if (r->at > r->start + tc->region_len)
         r->at = r->start + tc->region_len;
-
-    ccf->hash_next = *bucket;
-    *bucket = ccf;
-    for (uint32_t i = 0; i < ccf->source_count; i++)
-        link_source(tc, ccf, &ccf->source[i]);
-}
-
-static bool is_crossing(const struct ccf_exit *exit)
-{
-    return ((exit->ccf->gip ^ exit->chained->gip) & ~(gip_t)PAGE_MASK) != 0;
-}
-
-static struct ccf_exit **crossing_bucket(struct tc *tc, gva_t page)
-{
-    return &tc->crossing[(page >> PAGE_SHIFT) % CROSSING_COUNT];
-}
-
-static void link_crossing(struct tc *tc, struct ccf_exit *exit)
-{
-    struct ccf_exit **bucket = crossing_bucket(tc, exit->chained->gip);
-
-    exit->page_prev = NULL;
-    exit->page_next = *bucket;
-    if (*bucket)
-        (*bucket)->page_prev = exit;
-    *bucket = exit;
-    tc->crossing_count++;
-    stat_inc(tc->stats, STAT_CHAINS_CROSSING);
-}
-
-static void unlink_crossing(struct tc *tc, struct ccf_exit *exit)
-{
-    if (exit->page_prev)
-        exit->page_prev->page_next = exit->page_next;
-    else
-        *crossing_bucket(tc, exit->chained->gip) = exit->page_next;
-    if (exit->page_next)
-        exit->page_next->page_prev = exit->page_prev;
-    exit->page_next = exit->page_prev = NULL;
-    tc->crossing_count--;
-}
-
-void tc_chain(struct tc *tc, struct ccf_exit *exit, struct ccf *to)
-{
-    ASSERT(!exit->chained && !to->dead && !exit->ccf->dead);
-    mcode_patch_rel32(&tc->mcode, exit->ccf->start + exit->rel_offset,
-                      to->body);
-    exit->chained = to;
-    exit->next = to->incoming;
-    to->incoming = exit;
-    if (is_crossing(exit))
-        link_crossing(tc, exit);
-    stat_inc(tc->stats, STAT_CHAINS);
-    log_line(LOG_CHAIN, "%08x exits to %08x", exit->ccf->gip, to->gip);
-}
-
-void tc_unchain(struct tc *tc, struct ccf_exit *exit)
-{
-    struct ccf_exit **link = &exit->chained->incoming;
-
-    while (*link != exit)
-        link = &(*link)->next;
-    *link = exit->next;
-    if (is_crossing(exit))
-        unlink_crossing(tc, exit);
-    exit->next = NULL;
-    exit->chained = NULL;
-    mcode_patch_rel32(&tc->mcode, exit->ccf->start + exit->rel_offset,
-                      exit->ccf->start + exit->stub_offset);
-    stat_inc(tc->stats, STAT_UNCHAINS);
-}
-
-void tc_never_chain(struct tc *tc, struct ccf_exit *exit)
-{
-    ASSERT(!exit->chained);
-    mcode_patch_rel32(&tc->mcode, exit->ccf->start + exit->rel_offset,
-                      exit->ccf->start + exit->table_offset);
-    exit->tabled = true;
-}
-
-void tc_unchain_page(struct tc *tc, gva_t page)
-{
-    struct ccf_exit *exit = *crossing_bucket(tc, page);
-
-    while (exit) {
-        struct ccf_exit *next = exit->page_next;
-
-        if (((exit->chained->gip ^ page) & ~(gva_t)PAGE_MASK) == 0)
-            tc_unchain(tc, exit);
-        exit = next;
-    }
-}
-
-void tc_unchain_pages(struct tc *tc)
-{
-    for (unsigned i = 0; i < CROSSING_COUNT && tc->crossing_count; i++)
-        while (tc->crossing[i])
-            tc_unchain(tc, tc->crossing[i]);
-}
-
-gva_t tc_find_crossed(const struct tc *tc,
-                      bool (*is_good)(const void *opaque, gva_t page),
-                      const void *opaque)
-{
-    for (unsigned i = 0; i < CROSSING_COUNT; i++)
-        for (const struct ccf_exit *e = tc->crossing[i]; e; e = e->page_next)
-            if (!is_good(opaque, e->chained->gip & ~(gva_t)PAGE_MASK))
-                return e->chained->gip & ~(gva_t)PAGE_MASK;
-    return TC_NO_PAGE;
+    link_ccf(tc, ccf);
 }
 
 static void unlink_source(struct tc *tc, struct ccf_source *source)
@@ -369,7 +227,7 @@ static void unlink_source(struct tc *tc, struct ccf_source *source)
     if (source->prev)
         source->prev->next = source->next;
     else
-        *frame_bucket(tc, source->gfn) = source->next;
+        *tc_frame_bucket(tc, source->gfn) = source->next;
     if (source->next)
         source->next->prev = source->prev;
 }
@@ -377,16 +235,44 @@ static void unlink_source(struct tc *tc, struct ccf_source *source)
 static void unlink_hash(struct tc *tc, struct ccf *ccf)
 {
     struct ccf **link =
-        hash_bucket(tc, ccf->gip, ccf->source[0].gfn, ccf->mode);
+        tc_hash_bucket(tc, ccf->gip, ccf->source[0].gfn, ccf->mode);
 
     while (*link != ccf)
         link = &(*link)->hash_next;
     *link = ccf->hash_next;
 }
 
-void tc_drop(struct tc *tc, struct ccf *ccf)
+/* What a jump replaces while the CCF is dead: site 0 is its entry, the others are
+ * its return sites. */
+static uint8_t *site_bytes(const struct tc *tc, const struct ccf *ccf,
+                           uint32_t site)
 {
-    ENSURE(!ccf->dead);
+    uint64_t at =
+        site == 0 ? ccf->entry : ccf->start + ccf->return_sites[site - 1];
+
+    return mcode_rw(&tc->mcode, at);
+}
+
+static bool save_sites(const struct tc *tc, struct ccf *ccf)
+{
+    ccf->saved = malloc((ccf->return_count + 1) * MCODE_JMP_LEN);
+    for (uint32_t i = 0; ccf->saved && i <= ccf->return_count; i++)
+        memcpy(ccf->saved + i * MCODE_JMP_LEN, site_bytes(tc, ccf, i),
+               MCODE_JMP_LEN);
+    return ccf->saved != NULL;
+}
+
+static void restore_sites(const struct tc *tc, struct ccf *ccf)
+{
+    for (uint32_t i = 0; i <= ccf->return_count; i++)
+        memcpy(site_bytes(tc, ccf, i), ccf->saved + i * MCODE_JMP_LEN,
+               MCODE_JMP_LEN);
+    free(ccf->saved);
+    ccf->saved = NULL;
+}
+
+static void kill_ccf(struct tc *tc, struct ccf *ccf)
+{
     while (ccf->incoming)
         tc_unchain(tc, ccf->incoming);
     for (uint32_t i = 0; i < ccf->exit_count; i++)
@@ -405,12 +291,50 @@ void tc_drop(struct tc *tc, struct ccf *ccf)
             tc->host.frame_empty(tc->host.opaque, ccf->source[i].gfn);
 }
 
+void tc_drop(struct tc *tc, struct ccf *ccf)
+{
+    if (ccf->shelved)
+        tc_unshelve(tc, ccf);
+    if (!ccf->dead)
+        kill_ccf(tc, ccf);
+}
+
+/* One that crosses a page is a single instruction: not worth keeping. */
+static void drop_and_keep(struct tc *tc, struct ccf *ccf)
+{
+    bool keep =
+        ccf->source_count == 1 && ccf->source[0].bytes && save_sites(tc, ccf);
+
+    kill_ccf(tc, ccf);
+    if (keep)
+        tc_shelve(tc, ccf);
+}
+
+struct ccf *tc_take_back(struct tc *tc, gip_t gip, gfn_t gfn, uint32_t mode,
+                         const uint8_t *page)
+{
+    struct ccf *ccf = tc_find_shelved(tc, gip, mode, page + (gip & PAGE_MASK));
+
+    if (!ccf)
+        return NULL;
+    tc_unshelve(tc, ccf);
+    restore_sites(tc, ccf);
+    stat_inc(tc->stats, STAT_TAKEN_BACK);
+    if (ccf->source[0].gfn != gfn)
+        stat_inc(tc->stats, STAT_TAKEN_ACROSS);
+    ccf->source[0].gfn = gfn;
+    ccf->dead = false;
+    ccf->taken_back = true;
+    link_ccf(tc, ccf);
+    return ccf;
+}
+
 /* A CCF of two sources may stand twice in one list (both pages map one frame),
  * so that dropping it can take the successor away: start over after a drop. */
 static struct ccf *find_overlap(struct tc *tc, gfn_t gfn, uint32_t start,
                                 uint32_t end)
 {
-    const struct ccf_source *s = *frame_bucket(tc, gfn);
+    const struct ccf_source *s = *tc_frame_bucket(tc, gfn);
 
     while (s && (s->gfn != gfn || s->start >= end || start >= s->end))
         s = s->next;
@@ -423,7 +347,7 @@ unsigned tc_drop_range(struct tc *tc, gfn_t gfn, uint32_t offset, uint32_t len)
     struct ccf *ccf;
 
     while ((ccf = find_overlap(tc, gfn, offset, offset + len))) {
-        tc_drop(tc, ccf);
+        drop_and_keep(tc, ccf);
         dropped++;
     }
     stat_add(tc->stats, STAT_SMC_DROPS, dropped);
@@ -439,141 +363,14 @@ void tc_drop_all(struct tc *tc)
 {
     for (unsigned i = 0; i < TC_REGIONS; i++)
         for (uint32_t k = 0; k < tc->region[i].count; k++)
-            if (!tc->region[i].ccfs[k]->dead)
-                tc_drop(tc, tc->region[i].ccfs[k]);
+            tc_drop(tc, tc->region[i].ccfs[k]);
 }
 
 bool tc_frame_has_code(const struct tc *tc, gfn_t gfn)
 {
-    const struct ccf_source *s = *frame_bucket((struct tc *)tc, gfn);
+    const struct ccf_source *s = *tc_frame_bucket((struct tc *)tc, gfn);
 
     while (s && s->gfn != gfn)
         s = s->next;
     return s != NULL;
-}
-
-/* ---- Verification ---- */
-
-static bool in_bucket(const struct ccf *head, const struct ccf *ccf)
-{
-    unsigned found = 0;
-
-    for (; head; head = head->hash_next)
-        found += head == ccf;
-    return found == 1;
-}
-
-static bool in_frame_list(const struct tc *tc, const struct ccf_source *source)
-{
-    const struct ccf_source *s = *frame_bucket((struct tc *)tc, source->gfn);
-    unsigned found = 0;
-
-    for (; s; s = s->next)
-        found += s == source;
-    return found == 1;
-}
-
-static bool rel32_leads_to(const struct tc *tc, uint64_t at, uint64_t target)
-{
-    const uint8_t *p = mcode_rw(&tc->mcode, at);
-    uint32_t rel = p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-                   (uint32_t)p[3] << 24;
-
-    return (uint32_t)(target - (at + 4)) == rel;
-}
-
-static bool is_incoming(const struct ccf *ccf, const struct ccf_exit *exit)
-{
-    const struct ccf_exit *e = ccf->incoming;
-
-    while (e && e != exit)
-        e = e->next;
-    return e != NULL;
-}
-
-static bool is_listed(const struct tc *tc, const struct ccf_exit *exit)
-{
-    const struct ccf_exit *e =
-        *crossing_bucket((struct tc *)tc, exit->chained->gip);
-
-    while (e && e != exit)
-        e = e->page_next;
-    return e != NULL;
-}
-
-static const char *verify_exit(const struct tc *tc, const struct ccf_exit *exit)
-{
-    const struct ccf *ccf = exit->ccf;
-
-    if (exit->kind != EXIT_JUMP && exit->kind != EXIT_CALL)
-        return exit->chained ? "an exit is chained that cannot be" : NULL;
-    if (!exit->chained)
-        return rel32_leads_to(tc, ccf->start + exit->rel_offset,
-                              ccf->start + (exit->tabled ? exit->table_offset
-                                                         : exit->stub_offset))
-                   ? NULL
-                   : "an unchained exit does not lead to its stub";
-    if (ccf->dead || exit->chained->dead)
-        return "a dead CCF is chained";
-    if (!is_incoming(exit->chained, exit))
-        return "a chained exit is not in its target's list";
-    if (is_crossing(exit) && !is_listed(tc, exit))
-        return "a chain into another page is not in that page's list";
-    return rel32_leads_to(tc, ccf->start + exit->rel_offset,
-                          exit->chained->body)
-               ? NULL
-               : "a chained exit does not lead to its target";
-}
-
-static const char *verify_dead(const struct tc *tc, const struct ccf *ccf)
-{
-    if (ccf->incoming)
-        return "a dead CCF has incoming exits";
-    if (!rel32_leads_to(tc, ccf->entry + 1, tc->stubs.miss))
-        return "a dead CCF can be entered";
-    for (uint32_t i = 0; i < ccf->return_count; i++)
-        if (!rel32_leads_to(tc, ccf->start + ccf->return_sites[i] + 1,
-                            tc->stubs.lookup))
-            return "a dead CCF can be returned to";
-    return NULL;
-}
-
-static const char *verify_ccf(const struct tc *tc, const struct ccf *ccf)
-{
-    struct tc *t = (struct tc *)tc;
-    const struct ccf *hash =
-        *hash_bucket(t, ccf->gip, ccf->source[0].gfn, ccf->mode);
-    const char *broken = NULL;
-
-    if (ccf->dead)
-        broken = verify_dead(tc, ccf);
-    else if (!in_bucket(hash, ccf))
-        broken = "a live CCF is not in its hash bucket";
-    for (uint32_t i = 0; !ccf->dead && i < ccf->source_count; i++)
-        if (!in_frame_list(tc, &ccf->source[i]))
-            broken = "a live CCF is not in its frame's list";
-    for (uint32_t i = 0; !broken && i < ccf->exit_count; i++)
-        broken = verify_exit(tc, &ccf->exits[i]);
-    return broken;
-}
-
-const char *tc_verify(const struct tc *tc)
-{
-    for (unsigned i = 0; i < TC_REGIONS; i++) {
-        const struct region *r = &tc->region[i];
-        uint64_t at = r->start;
-
-        for (uint32_t k = 0; k < r->count; k++) {
-            const char *broken = verify_ccf(tc, r->ccfs[k]);
-
-            if (broken)
-                return broken;
-            if (r->ccfs[k]->start < at)
-                return "CCFs of a region overlap or are out of order";
-            at = r->ccfs[k]->start + r->ccfs[k]->host_len;
-        }
-        if (at > r->start + tc->region_len)
-            return "a CCF leaves its region";
-    }
-    return NULL;
 }

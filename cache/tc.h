@@ -19,7 +19,9 @@
  *   - a chain that crosses into another page is of the kernel's space, and in
  *     the list of that page;
  *   - a dead CCF has no incoming exits, and its entry and return sites are
- *     jumps to the lookup.
+ *     jumps to the lookup;
+ *   - the bytes of its frames are what a live CCF was made from, and a CCF on
+ *     the shelf is dead.
  *
  * Threading: the vcpu's thread.
  */
@@ -41,6 +43,8 @@ struct tc_host {
     /* Code memory is about to be reused: no lookup table and no host call
      * stack may lead into it when this returns. */
     void (*region_evicted)(void *opaque);
+    /* The bytes of a frame, for tc_verify(). May be NULL. */
+    const uint8_t *(*frame_bytes)(void *opaque, gfn_t gfn);
 };
 
 /* Where dead code leads; set once the glue is written. */
@@ -100,12 +104,19 @@ gva_t tc_find_crossed(const struct tc *tc,
                       bool (*is_good)(const void *opaque, gva_t page),
                       const void *opaque);
 
-/* Drop one CCF; the CCFs of a frame whose source overlaps bytes [offset,
- * offset + len) of it, all of a frame, or all there are. Returns how many. */
+/* Drop one CCF for good; the CCFs of a frame whose source overlaps bytes
+ * [offset, offset + len) of it, or all of a frame, which may be taken back; or
+ * all there are, for good. Returns how many. */
 void tc_drop(struct tc *tc, struct ccf *ccf);
 unsigned tc_drop_range(struct tc *tc, gfn_t gfn, uint32_t offset, uint32_t len);
 unsigned tc_drop_frame(struct tc *tc, gfn_t gfn);
 void tc_drop_all(struct tc *tc);
+
+/* Bring a CCF back to life that was dropped because its source was stored to,
+ * if the page now holds the bytes it was made from at gip. It may have been
+ * another frame's; it is gfn's from now on. NULL when there is none. */
+struct ccf *tc_take_back(struct tc *tc, gip_t gip, gfn_t gfn, uint32_t mode,
+                         const uint8_t *page);
 
 /* True while the frame has live CCFs. */
 bool tc_frame_has_code(const struct tc *tc, gfn_t gfn);

@@ -285,12 +285,16 @@ static struct next trapped(struct bt_vcpu *bt, uint32_t weight)
 {
     struct ccf *ccf = bt->trapped;
     uint32_t offset = bt->vcpu->eip & PAGE_MASK;
+    gfn_t gfn = ccf->source[0].gfn;
+    bool changed;
 
     bt_fpu_save_xmm(bt);
-    if (bt_site_trapped(bt, ccf->source[0].gfn, offset, weight)) {
+    /* One that was taken back may be older than what is known of the site. */
+    changed = bt_site_trapped(bt, gfn, offset, weight) ||
+              (ccf->taken_back && bt_site_is_soft(bt, gfn, offset));
+    if (changed) {
         stat_inc(bt->stats, STAT_ADAPTATIONS);
-        if (!ccf->dead)
-            tc_drop(bt->tc, ccf);
+        tc_drop(bt->tc, ccf);
         bt->stale++;
     }
     return step(bt, &left_nowhere);
@@ -368,20 +372,20 @@ static void user_switched(void *opaque)
     bt_forget_space(bt, BT_USER);
 }
 
-static void code_written(void *opaque, gfn_t gfn, unsigned offset, unsigned len)
-{
-    struct bt_vcpu *bt = opaque;
-
-    stat_inc(bt->stats, STAT_SMC_FAULTS);
-    if (tc_drop_range(bt->tc, gfn, offset, len))
-        bt->stale++;
-}
-
 static void frame_empty(void *opaque, gfn_t gfn)
 {
     struct bt_vcpu *bt = opaque;
 
     mmu_trace_code(bt->mmu, gfn, false);
+}
+
+static const uint8_t *frame_bytes(void *opaque, gfn_t gfn)
+{
+    struct bt_vcpu *bt = opaque;
+    uint8_t *page = NULL;
+
+    ENSURE(gmem_lookup(bt->gmem, gfn, &page, NULL) != GMEM_NONE);
+    return page;
 }
 
 static void region_evicted(void *opaque)
@@ -473,11 +477,12 @@ int bt_create(const struct bt_config *config, struct bt_vcpu **out)
     struct mmu_host mmu_host = {.opaque = bt,
                                 .code_unmapped = code_unmapped,
                                 .user_switched = user_switched,
-                                .code_written = code_written,
+                                .code_written = bt_code_written,
                                 .frame_traced = frame_traced};
     struct tc_host tc_host = {.opaque = bt,
                               .frame_empty = frame_empty,
-                              .region_evicted = region_evicted};
+                              .region_evicted = region_evicted,
+                              .frame_bytes = frame_bytes};
     int err;
 
     if (!bt)

@@ -42,6 +42,7 @@ struct bt_config {
 #define BT_TABLE_GROUPS (BT_TABLE_COUNT / PAGE_SIZE)
 #define BT_FETCH_COUNT  256u
 #define BT_SOFT_COUNT   8192u
+#define BT_CODE_COUNT   1024u
 #define BT_CONTEXTS     4u /* of each space; a Linux guest has two to four */
 #define BT_NO_MODE      UINT32_MAX
 #define BT_PAGE_LIST    1024u
@@ -100,6 +101,12 @@ struct bt_soft_list {
     uint32_t count;
 };
 
+/* Stores to a code frame; a hint, collisions overwrite. */
+struct bt_code {
+    gfn_t gfn;
+    uint32_t stores; /* since code of the frame was last looked for */
+};
+
 /* Sites that trapped, by frame and offset; a hint, collisions overwrite. */
 struct bt_site {
     uint64_t key;
@@ -135,6 +142,7 @@ struct bt_vcpu {
     struct bt_pages fetched[BT_SPACE_COUNT];
     struct bt_fetch fetch[BT_SPACE_COUNT][BT_FETCH_COUNT];
     struct bt_site sites[BT_SOFT_COUNT];
+    struct bt_code code[BT_CODE_COUNT];
     struct bt_soft_list soft_list[BT_SPACE_COUNT];
     struct bt_user users[MMU_SPACES];
     struct bt_user *user; /* the current one; NULL: not looked up yet */
@@ -251,6 +259,9 @@ enum bt_fpu {
 void bt_fpu_save(struct bt_vcpu *bt);
 void bt_fpu_save_xmm(struct bt_vcpu *bt);
 void bt_fpu_load(struct bt_vcpu *bt);
+
+/* struct mmu_host's upcall: bytes of a traced code frame were stored to. */
+void bt_code_written(void *opaque, gfn_t gfn, unsigned offset, unsigned len);
 
 /* A site trapped; true when it is to be translated soft from now on. */
 bool bt_site_trapped(struct bt_vcpu *bt, gfn_t gfn, uint32_t offset,

@@ -30,6 +30,11 @@ static enum mmu_result fetch_frame(struct bt_vcpu *bt, enum bt_space space,
     return result;
 }
 
+static struct bt_code *code_of(struct bt_vcpu *bt, gfn_t gfn)
+{
+    return &bt->code[gfn % BT_CODE_COUNT];
+}
+
 /* Trace a frame before its bytes are read, so that no store slips between. */
 static const uint8_t *code_bytes(struct bt_vcpu *bt, gfn_t gfn)
 {
@@ -39,6 +44,8 @@ static const uint8_t *code_bytes(struct bt_vcpu *bt, gfn_t gfn)
         return NULL;
     if (!tc_frame_has_code(bt->tc, gfn))
         mmu_trace_code(bt->mmu, gfn, true);
+    if (code_of(bt, gfn)->gfn == gfn)
+        code_of(bt, gfn)->stores = 0;
     return page;
 }
 
@@ -77,7 +84,9 @@ static struct ccf *translate(struct bt_vcpu *bt, enum bt_space space, gip_t gip,
     request.page[0] = code_bytes(bt, gfn);
     if (!request.page[0])
         return NULL;
-    ccf = xlat_tu(bt->xlat, &request);
+    ccf = tc_take_back(bt->tc, gip, gfn, bt->mode, request.page[0]);
+    if (!ccf)
+        ccf = xlat_tu(bt->xlat, &request);
     if (!ccf)
         ccf = translate_crossing(bt, space, &request);
     release_if_unused(bt, gfn);
@@ -122,6 +131,28 @@ uint64_t bt_lookup(struct bt_vcpu *bt, gip_t gip)
     if (!bt->single)
         bt_table_set(bt, gip, ccf->entry);
     return ccf->body;
+}
+
+/* A page that becomes data takes store after store, each of them a step or a
+ * host fault as long as code that was in it keeps the trace. When that many came
+ * with no code of the page looked for between them, all of it goes. */
+#define CODE_STORES 8u
+
+void bt_code_written(void *opaque, gfn_t gfn, unsigned offset, unsigned len)
+{
+    struct bt_vcpu *bt = opaque;
+    struct bt_code *code = code_of(bt, gfn);
+    unsigned dropped = tc_drop_range(bt->tc, gfn, offset, len);
+
+    stat_inc(bt->stats, STAT_SMC_FAULTS);
+    if (code->gfn != gfn)
+        *code = (struct bt_code){.gfn = gfn};
+    if (++code->stores >= CODE_STORES && tc_frame_has_code(bt->tc, gfn)) {
+        dropped += tc_drop_frame(bt->tc, gfn);
+        stat_inc(bt->stats, STAT_CODE_RELEASED);
+    }
+    if (dropped)
+        bt->stale++;
 }
 
 static struct bt_site *site_of(struct bt_vcpu *bt, uint64_t key)

@@ -431,16 +431,26 @@ static void bind_exits(struct xlat *x, struct ccf *ccf)
     }
 }
 
+static void set_source(struct ccf_source *source, gfn_t gfn,
+                       const uint8_t *page, uint32_t start, uint32_t end)
+{
+    source->gfn = gfn;
+    source->start = start;
+    source->end = end;
+    source->bytes = copy_of(page + start, end - start);
+}
+
 static void set_sources(const struct xlat *x, struct ccf *ccf)
 {
-    uint32_t start = x->gip & PAGE_MASK;
+    const struct xlat_request *r = x->request;
+    bool crosses = x->page_end > PAGE_SIZE;
 
-    ccf->source_count = x->page_end > PAGE_SIZE ? 2 : 1;
-    ccf->source[0].gfn = x->gfn;
-    ccf->source[0].start = start;
-    ccf->source[0].end = x->page_end > PAGE_SIZE ? PAGE_SIZE : x->page_end;
-    ccf->source[1].gfn = x->request->gfn[1];
-    ccf->source[1].end = x->page_end - PAGE_SIZE;
+    ccf->source_count = crosses ? 2 : 1;
+    set_source(&ccf->source[0], r->gfn[0], r->page[0], x->gip & PAGE_MASK,
+               crosses ? PAGE_SIZE : x->page_end);
+    if (crosses)
+        set_source(&ccf->source[1], r->gfn[1], r->page[1], 0,
+                   x->page_end - PAGE_SIZE);
 }
 
 static struct ccf *make_ccf(struct xlat *x, uint32_t body)

@@ -86,9 +86,12 @@ static void compare(const struct machine *a, const struct machine *b)
 
 typedef void prepare_fn(struct vcpu *vcpu);
 
-static void both_as(enum soft_mode soft, prepare_fn *prepare,
-                    const uint8_t *code, size_t len, uint64_t interpreted)
+/* Run the same program under both engines, from a state that prepare made of the
+ * flat one, and compare. Returns the translator's counters. */
+static struct stats both_stats(enum soft_mode soft, prepare_fn *prepare,
+                               const uint8_t *code, size_t len)
 {
+    struct stats stats;
     struct machine *bt = machine_new(true, soft);
     struct machine *interp = machine_new(false, soft);
 
@@ -103,10 +106,11 @@ static void both_as(enum soft_mode soft, prepare_fn *prepare,
     ck_assert_int_eq(bt->stop.reason, interp->stop.reason);
     ck_assert_uint_eq(bt->vcpu.exc.vector, interp->vcpu.exc.vector);
     compare(bt, interp);
-    ck_assert_uint_gt(bt->stats.count[STAT_INSN_CCF], 0);
-    ck_assert_uint_le(bt->stats.count[STAT_INSN_INTERP], interpreted);
+    stats = bt->stats;
     machine_destroy(bt);
     machine_destroy(interp);
+    ck_assert_uint_gt(stats.count[STAT_INSN_CCF], 0);
+    return stats;
 }
 
 /* Run the same program under both engines, from a state that prepare made of the
@@ -115,8 +119,10 @@ static void both_as(enum soft_mode soft, prepare_fn *prepare,
 static void both_from(prepare_fn *prepare, const uint8_t *code, size_t len,
                       uint64_t interpreted)
 {
-    both_as(SOFT_NONE, prepare, code, len, interpreted);
-    both_as(SOFT_ALL, prepare, code, len, UINT64_MAX);
+    struct stats stats = both_stats(SOFT_NONE, prepare, code, len);
+
+    ck_assert_uint_le(stats.count[STAT_INSN_INTERP], interpreted);
+    both_stats(SOFT_ALL, prepare, code, len);
 }
 
 static void both(const uint8_t *code, size_t len, uint64_t interpreted)
@@ -225,6 +231,63 @@ START_TEST(a_store_to_the_next_instruction_takes_effect)
 {
     /* mov eax, 0; mov byte [CODE + 13], 5; (CODE + 12:) mov al, 1; ud2 */
     BOTH(0xb8, 0, 0, 0, 0, 0xc6, 0x05, 0x0d, 0, 1, 0, 5, 0xb0, 1, UD2);
+}
+END_TEST
+
+/* 200 times: put one function and then another at 20000h, and call it. */
+#define REWRITE_AND_CALL(source)                            \
+    0xbe, source, 0x00, 0x01, 0x00,   /* mov esi, source */ \
+        0xbf, 0x00, 0x00, 0x02, 0x00, /* mov edi, 20000h */ \
+        0xb9, 0x06, 0x00, 0x00, 0x00, /* mov ecx, 6 */      \
+        0xf3, 0xa4,                   /* rep movsb */       \
+        0xb8, 0x00, 0x00, 0x02, 0x00, /* mov eax, 20000h */ \
+        0xff, 0xd0                    /* call eax */
+#define REWRITING(second)                                              \
+    0xbb, 0xc8, 0x00, 0x00, 0x00, /* mov ebx, 200 */                   \
+        REWRITE_AND_CALL(0x40), REWRITE_AND_CALL(second), 0x4b, 0x75,  \
+        0xcd,                                    /* dec ebx; jnz */    \
+        UD2, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, /* up to 40h */       \
+        0xb8, 0x01, 0x00, 0x00, 0x00, 0xc3,      /* mov eax, 1; ret */ \
+        0x90, 0x90, 0xb8, 0x02, 0x00, 0x00, 0x00, 0xc3
+
+START_TEST(code_that_is_written_again_alike_is_taken_back)
+{
+    static const uint8_t same[] = {REWRITING(0x40)};
+    struct stats stats = both_stats(SOFT_NONE, NULL, same, sizeof(same));
+
+    ck_assert_uint_ge(stats.count[STAT_TAKEN_BACK], 390);
+    ck_assert_uint_lt(stats.count[STAT_TU_TRANSLATED], 20);
+    ck_assert_uint_eq(stats.count[STAT_TAKEN_ACROSS], 0);
+}
+END_TEST
+
+START_TEST(code_that_alternates_is_taken_back)
+{
+    static const uint8_t other[] = {REWRITING(0x48)};
+    struct stats stats = both_stats(SOFT_NONE, NULL, other, sizeof(other));
+
+    ck_assert_uint_ge(stats.count[STAT_TAKEN_BACK], 390);
+    ck_assert_uint_lt(stats.count[STAT_TU_TRANSLATED], 20);
+}
+END_TEST
+
+/* A function in the last bytes of a page that is then cleared from its start:
+ * only the first stores are steps. */
+START_TEST(a_code_page_that_becomes_data_is_released)
+{
+    static const uint8_t code[] = {
+        0xc6, 0x05, 0xff, 0x0f, 0x02, 0x00, 0xc3, /* mov byte [20fffh], c3h */
+        0xe8, 0xf3, 0x0f, 0x01, 0x00,             /* call 20fffh */
+        0xbf, 0x00, 0x00, 0x02, 0x00,             /* mov edi, 20000h */
+        0xb9, 0x00, 0x02, 0x00, 0x00,             /* mov ecx, 512 */
+        0xc7, 0x07, 0x00, 0x00, 0x00, 0x00,       /* mov dword [edi], 0 */
+        0x83, 0xc7, 0x04,                         /* add edi, 4 */
+        0xe2, 0xf5,                               /* loop */
+        UD2};
+    struct stats stats = both_stats(SOFT_NONE, NULL, code, sizeof(code));
+
+    ck_assert_uint_eq(stats.count[STAT_CODE_RELEASED], 1);
+    ck_assert_uint_le(stats.count[STAT_SMC_FAULTS], 10);
 }
 END_TEST
 
@@ -482,6 +545,9 @@ int main(void)
     tcase_add_test(tcase,
                    high_byte_registers_with_esp_are_left_to_the_interpreter);
     tcase_add_test(tcase, a_store_to_the_next_instruction_takes_effect);
+    tcase_add_test(tcase, code_that_is_written_again_alike_is_taken_back);
+    tcase_add_test(tcase, code_that_alternates_is_taken_back);
+    tcase_add_test(tcase, a_code_page_that_becomes_data_is_released);
     tcase_add_test(tcase, a_division_by_zero_is_the_guests);
     tcase_add_test(tcase, a_fault_keeps_the_fpu);
     tcase_add_test(tcase, a_trapping_store_keeps_the_fpu);

@@ -40,10 +40,22 @@ static void region_evicted(void *opaque)
     evicted_count++;
 }
 
+/* What is in every frame. */
+static uint8_t page[PAGE_SIZE];
+
+static const uint8_t *frame_bytes(void *opaque, gfn_t gfn)
+{
+    (void)opaque, (void)gfn;
+    return page;
+}
+
 static void setup(void)
 {
     const struct tc_host host = {.frame_empty = frame_empty,
-                                 .region_evicted = region_evicted};
+                                 .region_evicted = region_evicted,
+                                 .frame_bytes = frame_bytes};
+
+    memset(page, 0, sizeof(page));
 
     empty_count = evicted_count = 0;
     memset(&stats, 0, sizeof(stats));
@@ -96,6 +108,18 @@ static struct ccf *add(gip_t gip, gfn_t gfn, uint32_t end)
 {
     struct ccf *ccf = make(gip, gfn, end, HOST_LEN);
 
+    tc_insert(tc, ccf);
+    return ccf;
+}
+
+/* One that keeps its source bytes. */
+static struct ccf *add_kept(gip_t gip, gfn_t gfn, uint32_t end)
+{
+    struct ccf *ccf = make(gip, gfn, end, HOST_LEN);
+    uint32_t len = end - (gip & PAGE_MASK);
+
+    ccf->source[0].bytes = malloc(len);
+    memcpy(ccf->source[0].bytes, page + (gip & PAGE_MASK), len);
     tc_insert(tc, ccf);
     return ccf;
 }
@@ -291,10 +315,10 @@ START_TEST(an_exit_that_is_never_chained_uses_the_table)
 }
 END_TEST
 
-static bool is_page_2000(const void *opaque, gva_t page)
+static bool is_page_2000(const void *opaque, gva_t at)
 {
     (void)opaque;
-    return page == 0x2000;
+    return at == 0x2000;
 }
 
 START_TEST(pages_with_chains_into_them_are_told)
@@ -401,6 +425,86 @@ START_TEST(dropping_all_leaves_nothing)
 }
 END_TEST
 
+/* ---- Taking back ---- */
+
+START_TEST(a_ccf_is_taken_back_when_its_bytes_are)
+{
+    struct ccf *ccf = add_kept(0x1000, 7, 0x10);
+    uint8_t code[HOST_LEN];
+
+    memcpy(code, mcode_rw(tc_mcode(tc), ccf->start), sizeof(code));
+    page[8] = 1;
+    ck_assert_uint_eq(tc_drop_range(tc, 7, 8, 1), 1);
+    verify();
+    ck_assert_ptr_null(tc_take_back(tc, 0x1000, 7, MODE, page));
+    page[8] = 0;
+    ck_assert_ptr_null(tc_take_back(tc, 0x1004, 7, MODE, page));
+    ck_assert_ptr_null(tc_take_back(tc, 0x1000, 7, MODE + 1, page));
+    ck_assert_ptr_eq(tc_take_back(tc, 0x1000, 7, MODE, page), ccf);
+    ck_assert_mem_eq(mcode_rw(tc_mcode(tc), ccf->start), code, sizeof(code));
+    ck_assert_ptr_eq(tc_find(tc, 0x1000, 7, MODE), ccf);
+    ck_assert_ptr_null(tc_take_back(tc, 0x1000, 7, MODE, page));
+    verify();
+}
+END_TEST
+
+START_TEST(another_frame_with_the_same_bytes_takes_it)
+{
+    struct ccf *ccf = add_kept(0x1000, 7, 0x10);
+
+    tc_drop_frame(tc, 7);
+    ck_assert_ptr_eq(tc_take_back(tc, 0x1000, 9, MODE, page), ccf);
+    ck_assert_ptr_null(tc_find(tc, 0x1000, 7, MODE));
+    ck_assert_ptr_eq(tc_find(tc, 0x1000, 9, MODE), ccf);
+    ck_assert_uint_eq(stats.count[STAT_TAKEN_ACROSS], 1);
+    ck_assert_uint_eq(tc_drop_range(tc, 9, 0xf, 1), 1);
+    verify();
+}
+END_TEST
+
+START_TEST(bytes_of_one_hash_are_still_compared)
+{
+    struct ccf *ccf = add_kept(0x1000, 7, 0x10);
+
+    tc_drop_frame(tc, 7);
+    ccf->source[0].bytes[15] ^= 1; /* the hash stays */
+    ck_assert_ptr_null(tc_take_back(tc, 0x1000, 7, MODE, page));
+    ccf->source[0].bytes[15] ^= 1;
+    ck_assert_ptr_eq(tc_take_back(tc, 0x1000, 7, MODE, page), ccf);
+}
+END_TEST
+
+START_TEST(each_of_many_versions_is_found)
+{
+    struct ccf *ccf[300];
+
+    for (unsigned i = 0; i < 300; i++) {
+        memcpy(page, &i, sizeof(i));
+        ccf[i] = add_kept(0x1000, 7, 0x10 + i % 3);
+        tc_drop_frame(tc, 7);
+    }
+    for (unsigned i = 0; i < 300; i++) {
+        memcpy(page, &i, sizeof(i));
+        ck_assert_ptr_eq(tc_take_back(tc, 0x1000, 7, MODE, page), ccf[i]);
+        tc_drop_frame(tc, 7);
+    }
+    verify();
+}
+END_TEST
+
+START_TEST(what_is_dropped_for_good_is_not_taken_back)
+{
+    struct ccf *kept = add_kept(0x1000, 7, 0x10);
+
+    tc_drop(tc, add_kept(0x1010, 7, 0x20));
+    tc_drop_range(tc, 7, 0, 1);
+    tc_drop(tc, kept);
+    ck_assert_ptr_null(tc_take_back(tc, 0x1010, 7, MODE, page));
+    ck_assert_ptr_null(tc_take_back(tc, 0x1000, 7, MODE, page));
+    verify();
+}
+END_TEST
+
 /* ---- Eviction ---- */
 
 /* Fill until a region is evicted; gips count up from 1. Returns the last. */
@@ -425,6 +529,16 @@ START_TEST(a_full_cache_evicts_its_oldest_region)
     for (gip_t gip = 1; gip <= last; gip++)
         ck_assert_int_eq(tc_find(tc, gip, gip >> PAGE_SHIFT, MODE) != NULL,
                          gip > per_region);
+    verify();
+}
+END_TEST
+
+START_TEST(an_evicted_region_leaves_nothing_to_take_back)
+{
+    add_kept(0x80000000, 7, 0x10);
+    tc_drop_frame(tc, 7);
+    fill_until_eviction();
+    ck_assert_ptr_null(tc_take_back(tc, 0x80000000, 7, MODE, page));
     verify();
 }
 END_TEST
@@ -531,6 +645,24 @@ static void dead_returned_to(struct ccf *a, struct ccf *b, struct ccf *dead)
     mcode_patch_jmp(tc_mcode(tc), dead->start + RETURN_OFFSET, stubs.miss);
 }
 
+static void other_bytes(struct ccf *a, struct ccf *b, struct ccf *dead)
+{
+    (void)b, (void)dead;
+    a->source[0].bytes[3] ^= 1;
+}
+
+static void lost_from_shelf(struct ccf *a, struct ccf *b, struct ccf *dead)
+{
+    (void)a, (void)b;
+    dead->bytes_hash++;
+}
+
+static void living_on_shelf(struct ccf *a, struct ccf *b, struct ccf *dead)
+{
+    (void)b, (void)dead;
+    a->shelved = true;
+}
+
 static void other_bucket(struct ccf *a, struct ccf *b, struct ccf *dead)
 {
     (void)b, (void)dead;
@@ -566,6 +698,9 @@ static const struct corruption corruptions[] = {
     {"a dead CCF has incoming exits",                        dead_with_incoming},
     {"a dead CCF can be entered",                            dead_entered      },
     {"a dead CCF can be returned to",                        dead_returned_to  },
+    {"a live CCF is not what its source bytes are",          other_bytes       },
+    {"the shelf does not hold what it should",               lost_from_shelf   },
+    {"a live CCF is on the shelf",                           living_on_shelf   },
     {"a live CCF is not in its hash bucket",                 other_bucket      },
     {"a live CCF is not in its frame's list",                other_frame       },
     {"CCFs of a region overlap or are out of order",         overlap           },
@@ -575,12 +710,12 @@ static const struct corruption corruptions[] = {
 START_TEST(the_verifier_names_a_planted_corruption)
 {
     const struct corruption *c = &corruptions[_i];
-    struct ccf *a = add(0x1000, 7, 0x10);
-    struct ccf *b = add(0x1010, 7, 0x20);
-    struct ccf *dead = add(0x1020, 7, 0x30);
+    struct ccf *a = add_kept(0x1000, 7, 0x10);
+    struct ccf *b = add_kept(0x1010, 7, 0x20);
+    struct ccf *dead = add_kept(0x1020, 7, 0x30);
 
     tc_chain(tc, a->exits, b);
-    tc_drop(tc, dead);
+    tc_drop_range(tc, 7, 0x20, 1);
     verify();
     c->plant(a, b, dead);
     ck_assert_pstr_eq(tc_verify(tc), c->message);
@@ -641,6 +776,12 @@ static void add_dropping(TCase *tcase)
     tcase_add_test(tcase, either_frame_of_a_crossing_ccf_drops_it);
     tcase_add_test(tcase,
                    a_ccf_with_one_frame_under_both_pages_is_dropped_once);
+    tcase_add_test(tcase, a_ccf_is_taken_back_when_its_bytes_are);
+    tcase_add_test(tcase, another_frame_with_the_same_bytes_takes_it);
+    tcase_add_test(tcase, bytes_of_one_hash_are_still_compared);
+    tcase_add_test(tcase, each_of_many_versions_is_found);
+    tcase_add_test(tcase, what_is_dropped_for_good_is_not_taken_back);
+    tcase_add_test(tcase, an_evicted_region_leaves_nothing_to_take_back);
     tcase_add_test(tcase, an_empty_frame_is_reported_when_its_last_ccf_goes);
     tcase_add_test(tcase, dropping_all_leaves_nothing);
     tcase_add_test(tcase, a_full_cache_evicts_its_oldest_region);
