@@ -260,8 +260,50 @@ static bool kernel_fetched(const void *opaque, gva_t page)
     return page_bit(&bt->fetched[BT_KERNEL], page);
 }
 
+/* A table's entry is a fact about the page of its CCF, and about the next one
+ * if the CCF crosses into it: both must be known as fetched, or the entry would
+ * outlive their translation. */
+static bool is_known(const struct bt_vcpu *bt, enum bt_space space,
+                     uint64_t entry)
+{
+    const struct bt_pages *pages = &bt->fetched[space];
+    const struct ccf *ccf = tc_find_host(bt->tc, entry);
+
+    if (entry == bt->miss || ccf == NULL || ccf->dead)
+        return true;
+    return page_bit(pages, ccf->gip) &&
+           (ccf->source_count == 1 || page_bit(pages, ccf->gip + PAGE_SIZE));
+}
+
+static bool table_is_known(const struct bt_vcpu *bt, enum bt_space space,
+                           const struct bt_table *table)
+{
+    for (unsigned group = 0; group < BT_TABLE_GROUPS; group++) {
+        const uint16_t *used = table->used + group * PAGE_SIZE;
+
+        for (uint32_t i = 0; i < table->used_count[group]; i++)
+            if (!is_known(bt, space, table->entry[used[i]]))
+                return false;
+    }
+    return true;
+}
+
+static const char *verify_tables(const struct bt_vcpu *bt)
+{
+    for (enum bt_space space = 0; space < BT_SPACE_COUNT; space++)
+        for (unsigned i = 0; i < BT_CONTEXTS; i++)
+            if (bt->contexts[space][i].mode != BT_NO_MODE &&
+                !table_is_known(bt, space, &bt->contexts[space][i].table))
+                return "a lookup table leads to a page that was forgotten";
+    return NULL;
+}
+
 const char *bt_context_verify(const struct bt_vcpu *bt)
 {
+    const char *broken = verify_tables(bt);
+
+    if (broken)
+        return broken;
     return tc_find_crossed(bt->tc, kernel_fetched, bt) == TC_NO_PAGE
                ? NULL
                : "a chain leads into a page whose translation may change";

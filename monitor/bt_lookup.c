@@ -49,10 +49,11 @@ static const uint8_t *code_bytes(struct bt_vcpu *bt, gfn_t gfn)
     return page;
 }
 
-static void release_if_unused(struct bt_vcpu *bt, gfn_t gfn)
+/* The trace stands if and only if the frame has code: translating may have
+ * failed, and it may have evicted what the frame had, and with it the trace. */
+static void settle_trace(struct bt_vcpu *bt, gfn_t gfn)
 {
-    if (!tc_frame_has_code(bt->tc, gfn))
-        mmu_trace_code(bt->mmu, gfn, false);
+    mmu_trace_code(bt->mmu, gfn, tc_frame_has_code(bt->tc, gfn));
 }
 
 /* The instruction at gip crosses into the next page: a TU of its own. There is
@@ -70,7 +71,7 @@ static struct ccf *translate_crossing(struct bt_vcpu *bt, enum bt_space space,
     if (!request->page[1])
         return NULL;
     ccf = xlat_tu(bt->xlat, request);
-    release_if_unused(bt, request->gfn[1]);
+    settle_trace(bt, request->gfn[1]);
     return ccf;
 }
 
@@ -89,7 +90,7 @@ static struct ccf *translate(struct bt_vcpu *bt, enum bt_space space, gip_t gip,
         ccf = xlat_tu(bt->xlat, &request);
     if (!ccf)
         ccf = translate_crossing(bt, space, &request);
-    release_if_unused(bt, gfn);
+    settle_trace(bt, gfn);
     return ccf;
 }
 
@@ -110,6 +111,18 @@ static struct ccf *check_second_frame(struct bt_vcpu *bt, enum bt_space space,
     return NULL;
 }
 
+/* A lookup table is about to hold facts of these pages; making the CCF may have
+ * evicted others, upon which all that was fetched was forgotten. */
+static void note_pages(struct bt_vcpu *bt, enum bt_space space,
+                       const struct ccf *ccf)
+{
+    gva_t page = ccf->gip & ~(gva_t)PAGE_MASK;
+
+    bt_page_fetched(bt, space, page);
+    if (ccf->source_count > 1)
+        bt_page_fetched(bt, space, page + PAGE_SIZE);
+}
+
 uint64_t bt_lookup(struct bt_vcpu *bt, gip_t gip)
 {
     enum bt_space space = bt->mode & MODE_USER ? BT_USER : BT_KERNEL;
@@ -128,6 +141,7 @@ uint64_t bt_lookup(struct bt_vcpu *bt, gip_t gip)
         ccf = translate(bt, space, gip, gfn);
     if (!ccf)
         return BT_INTERPRET;
+    note_pages(bt, space, ccf);
     if (!bt->single)
         bt_table_set(bt, gip, ccf->entry);
     return ccf->body;

@@ -116,6 +116,12 @@ void ring_run(uint32_t ring, const void *code, uint32_t flags)
                cs | ring, ss | ring);
 }
 
+void user_run_stack(const void *code, uint32_t esp, uint32_t eax)
+{
+    trap_reset();
+    ring_enter((uint32_t)code, esp, EF_IF | 2, eax, USER_CODE, USER_DATA);
+}
+
 void user_run(const void *code, uint32_t eax)
 {
     user_run_flags(code, eax, EF_IF | 2);

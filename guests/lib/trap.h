@@ -54,6 +54,8 @@ __attribute__((noreturn)) void trap_unexpected(const struct frame *frame,
  * how it ended. USER_CODE_END as its end hands back its registers.
  */
 void user_run(const void *code, uint32_t eax);
+/* The same with the ESP given. */
+void user_run_stack(const void *code, uint32_t esp, uint32_t eax);
 /* The same with the EFLAGS given. */
 void user_run_flags(const void *code, uint32_t eax, uint32_t flags);
 /* The same in ring 1 or 2, on a stack of the supervisor's; takes SLOT_TEST and

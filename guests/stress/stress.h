@@ -32,9 +32,12 @@ void stress_check(bool holds, const char *what, uint32_t got, uint32_t want);
 __attribute__((noreturn)) void stress_fail(const char *what, uint32_t got,
                                            uint32_t want);
 
-#define CHECK_EQ(got, want)                                       \
-    stress_check((uint32_t)(got) == (uint32_t)(want), #got " is", \
-                 (uint32_t)(got), (uint32_t)(want))
+#define CHECK_EQ(got, want)                                   \
+    do {                                                      \
+        uint32_t got_ = (uint32_t)(got);                      \
+        uint32_t want_ = (uint32_t)(want);                    \
+        stress_check(got_ == want_, #got " is", got_, want_); \
+    } while (0)
 #define CHECK(condition) stress_check(!!(condition), #condition, 0, 1)
 
 #endif /* STRESS_H */
