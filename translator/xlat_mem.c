@@ -96,9 +96,21 @@ bool xlat_op_copy(struct xlat *x, const struct xlat_insn *xi)
     return xlat_copy(x, &other);
 }
 
+/* Some mnemonics are MMX and, with the prefix 66h, SSE2. Without CR4.OSFXSR only
+ * the latter are #UD (SDM 3A 2.5 "Control Registers"). */
+static bool names_xmm(const struct insn *in)
+{
+    for (unsigned i = 0; i < in->operand_count; i++)
+        if (in->operand[i].kind == OPERAND_XMM)
+            return true;
+    return false;
+}
+
 bool xlat_op_x87(struct xlat *x, const struct xlat_insn *xi)
 {
-    return (x->mode & MODE_X87) && xlat_copy(x, xi);
+    uint32_t need = names_xmm(&xi->in) ? MODE_SSE : MODE_X87;
+
+    return (x->mode & need) && xlat_copy(x, xi);
 }
 
 bool xlat_op_sse(struct xlat *x, const struct xlat_insn *xi)

@@ -529,6 +529,15 @@ START_TEST(both_ways_of_tracing_see_stores_to_code)
 }
 END_TEST
 
+START_TEST(an_xmm_register_needs_osfxsr_also_where_mmx_has_the_mnemonic)
+{
+    /* mov eax, cr4; and ah, fdh (OSFXSR); mov cr4, eax; movq mm0, mm1;
+     * paddb xmm0, xmm1 */
+    BOTH(0x0f, 0x20, 0xe0, 0x80, 0xe4, 0xfd, 0x0f, 0x22, 0xe0, 0x0f, 0x6f, 0xc1,
+         0x66, 0x0f, 0xfc, 0xc1, UD2);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bt");
@@ -569,6 +578,8 @@ int main(void)
     tcase_add_test(tcase, an_indirect_call_finds_no_code_of_another_mode);
     tcase_add_test(tcase, memory_that_the_host_cannot_give_stops_the_machine);
     tcase_add_test(tcase, both_ways_of_tracing_see_stores_to_code);
+    tcase_add_test(
+        tcase, an_xmm_register_needs_osfxsr_also_where_mmx_has_the_mnemonic);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
