@@ -106,7 +106,7 @@ static void create_bt(struct machine *m)
         .tc_len = m->config.tc_len ? m->config.tc_len : TC_MIN_LEN,
         .features = UINT32_MAX,
         .count = m->config.count,
-        .deterministic = m->config.deterministic,
+        .deterministic = true, /* RDTSC is the interpreter's */
         .soft_mode = m->config.soft_mode,
         .no_bmi2 = m->config.no_bmi2,
     };

@@ -138,6 +138,11 @@ static void soften(struct trial *t)
     warm_up(t);
 }
 
+bool trial_is_windowed(const struct trial *t)
+{
+    return !(t->seed & 6);
+}
+
 /* Programs of all kinds: CPL 0 or 3, windows or the soft path, that by site or
  * everywhere. */
 static void setup(struct trial *t, uint64_t seed)

@@ -35,6 +35,9 @@ struct trial {
 void trial_for_each(void (*fn)(struct trial *t));
 unsigned trial_count(void);
 
+/* All memory operands go through windows. */
+bool trial_is_windowed(const struct trial *t);
+
 /* The environment asks for nothing else. */
 bool trial_is_default(void);
 
