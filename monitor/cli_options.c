@@ -218,6 +218,14 @@ bool cli_set_accel(struct cli *cli, const char *value)
             if (!parse_count(property.value,
                              &cli->config->lockstep.chain_until))
                 return cli_fail(cli, "chain-until is an instruction count");
+        } else if (!strcmp(property.key, "sample")) {
+            if (!parse_count(property.value, &cli->config->sample.seconds) ||
+                cli->config->sample.seconds == 0)
+                return cli_fail(cli, "sample is a number of seconds");
+            cli->config->sandbox = false; /* samples need what it forbids */
+        } else if (!strcmp(property.key, "sample-insns")) {
+            if (!parse_count(property.value, &cli->config->sample.insns))
+                return cli_fail(cli, "sample-insns is an instruction count");
         } else if (!strcmp(property.key, "insn-ns")) {
             if (!parse_count(property.value, &cli->config->insn_ns))
                 return cli_fail(cli, "insn-ns is a number");

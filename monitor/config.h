@@ -39,6 +39,12 @@ struct lockstep_config {
     uint64_t chain_until; /* retired count until which CCFs are chained */
 };
 
+/* -accel bt,sample=SECONDS: engines compared now and then (monitor/sample.h). */
+struct sample_config {
+    uint64_t seconds; /* between two samples; 0: none */
+    uint64_t insns;   /* of a sample; 0: the default */
+};
+
 enum stats_format { STATS_NONE, STATS_TEXT, STATS_JSON };
 
 struct config {
@@ -52,6 +58,7 @@ struct config {
      * what HLT slept. 0: it is the host's monotonic clock. */
     uint64_t insn_ns;
     struct lockstep_config lockstep;
+    struct sample_config sample;
     size_t tc_len; /* bytes of translation cache; 0: the engine's default */
     enum soft_mode soft_mode;
     enum mmu_trace trace;

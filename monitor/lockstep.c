@@ -432,6 +432,9 @@ int lockstep_load(struct lockstep *ls, struct vm_state *state)
         err = vm_load(ls->ref.vm, state);
     ls->matched = ls->bt.vm->vcpu.retired;
     ls->next_full = ls->matched + FULL_EVERY;
+    /* An interrupt that is due comes before the next instruction. */
+    if (!err && !service(ls))
+        err = -EINVAL;
     return err;
 }
 

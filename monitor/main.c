@@ -12,6 +12,7 @@
 #include "monitor/hmp.h"
 #include "monitor/lockstep.h"
 #include "monitor/log.h"
+#include "monitor/sample.h"
 #include "monitor/sandbox.h"
 #include "monitor/stats_report.h"
 #include "monitor/terminal.h"
@@ -116,6 +117,8 @@ static int run(const struct config *config)
     terminal_restore();
     tell_stop(vm);
     stats_report(vm, run_ns, stderr);
+    if (vm->sampler != NULL)
+        sampler_report(vm->sampler);
     int status = vm_exit_status(vm);
     crash_watch(NULL);
     vm_destroy(vm);

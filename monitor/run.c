@@ -8,6 +8,7 @@
 #include "emu/cpu/segment.h"
 #include "monitor/console.h"
 #include "monitor/log.h"
+#include "monitor/sample.h"
 #include "monitor/vm.h"
 
 /*
@@ -70,6 +71,28 @@ static void verify_engine(struct vm *vm, uint64_t now)
     vm->next_verify = end + 9 * (end - now);
 }
 
+/* The machines of a sample have a kick timer of their own, and the signal of
+ * this VM's would find them in the middle of theirs. */
+static void take_sample(struct vm *vm, uint64_t now)
+{
+    const char *why;
+    bool agree;
+    int error;
+
+    if (vm->sampler == NULL || vm->paused || !sampler_is_due(vm->sampler, now))
+        return;
+    kick_timer_fini(&vm->timer);
+    vm_pause(vm);
+    agree = sampler_take(vm->sampler, vm, &why);
+    vm_continue(vm);
+    if (!agree)
+        vcpu_stop(&vm->vcpu, STOP_HOST, "%s", why);
+    error = kick_timer_init(&vm->timer, on_kick, vm);
+    if (error != 0)
+        vcpu_stop(&vm->vcpu, STOP_HOST, "could not create a host timer: %s",
+                  strerror(-error));
+}
+
 /* Everything that a kick may be about. */
 static void service(struct vm *vm)
 {
@@ -81,6 +104,7 @@ static void service(struct vm *vm)
     if (now >= vm->tick || vm->input_left) {
         vm->input_left = console_pump(vm->console);
         verify_engine(vm, now);
+        take_sample(vm, now);
         vm->tick = now + (vm->input_left ? TICK_INPUT_NS : TICK_NS);
     }
     if (vm->reset_wanted)

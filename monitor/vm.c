@@ -9,6 +9,7 @@
 #include "emu/cpu/interp.h"
 #include "monitor/console.h"
 #include "monitor/hmp.h"
+#include "monitor/sample.h"
 #include "shadow_mmu/gmem.h"
 
 /*
@@ -376,6 +377,10 @@ static int create_parts(struct vm *vm, struct load_error *error)
         code = create_board(vm);
     if (code == 0)
         code = create_engines(vm);
+    if (code == 0 && vm->config.sample.seconds != 0) {
+        vm->sampler = sampler_create(&vm->config);
+        code = vm->sampler == NULL ? -ENOMEM : 0;
+    }
     return code;
 }
 
@@ -421,6 +426,7 @@ void vm_destroy(struct vm *vm)
         clock_destroy(vm->clock);
     if (vm->bus != NULL)
         bus_destroy(vm->bus);
+    sampler_destroy(vm->sampler);
     hmp_destroy(vm->hmp);
     console_destroy(vm->console);
     gmem_destroy(vm->gmem);

@@ -28,6 +28,7 @@ struct vm {
     struct boot boot;
     struct stats stats;
     struct stop stop;
+    struct sampler *sampler; /* config.sample; NULL: none */
     struct kick_timer timer; /* valid from vm_start() on, while vm_run() */
 
     uint64_t time_origin;     /* host ns of guest time 0 */
