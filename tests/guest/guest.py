@@ -146,6 +146,16 @@ class Machine:
         self.output += data
         return bool(data)
 
+    def listen(self, seconds):
+        """Reads for that long; False when the output has ended."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            left = max(0, deadline - time.monotonic())
+            if select.select([self.process.stdout], [], [], left)[0] and \
+                    not self._read(deadline):
+                return False
+        return True
+
     def expect(self, pattern, seconds):
         """Waits for the pattern in what was said since the last match."""
         deadline = time.monotonic() + seconds
