@@ -41,6 +41,19 @@ static const struct {
     {"--kernel k --m 3G",    3 * GIB            },
 };
 
+START_TEST(samples_are_taken_without_the_sandbox)
+{
+    ck_assert_int_eq(parse("-kernel k"), CLI_RUN);
+    ck_assert(config.sandbox);
+    ck_assert_uint_eq(config.sample.seconds, 0);
+    ck_assert_int_eq(parse("-kernel k -accel bt,sample=9,sample-insns=50"),
+                     CLI_RUN);
+    ck_assert(!config.sandbox);
+    ck_assert_uint_eq(config.sample.seconds, 9);
+    ck_assert_uint_eq(config.sample.insns, 50);
+}
+END_TEST
+
 START_TEST(a_size_has_a_suffix_or_is_in_megabytes)
 {
     ck_assert_int_eq(parse(sizes[_i].line), CLI_RUN);
@@ -77,6 +90,8 @@ static const struct {
                            "supported yet"                                        },
     {"-kernel k -accel tcg",                            "-accel tcg: is QEMU's; popf's own engines are "
                              "listed by -accel help"                            },
+    {"-kernel k -accel bt,sample=0",
+     "-accel bt,sample=0: sample is a number of seconds"                                                    },
     {"-kernel k -accel x",                              "-accel x: unknown engine (-accel help lists them)" },
     {"-kernel k -cpu x",                                "-cpu x: unknown model 'x' (-cpu help lists them)"  },
     {"-kernel k -cpu max,+x",                           "-cpu max,+x: unknown feature 'x' (-cpu help "
@@ -186,6 +201,7 @@ int main(void)
     TCase *tcase = tcase_create("options");
     SRunner *runner = srunner_create(suite);
 
+    tcase_add_test(tcase, samples_are_taken_without_the_sandbox);
     tcase_add_loop_test(tcase, a_size_has_a_suffix_or_is_in_megabytes, 0,
                         (int)ARRAY_COUNT(sizes));
     tcase_add_loop_test(tcase, a_bad_option_is_told_in_one_line, 0,
