@@ -33,9 +33,8 @@ struct ccf_point {
                            * that the block's head counted in advance */
     uint8_t flags;      /* POINT_* */
 };
-#define POINT_NO_DELIVERY BIT(0) /* right after STI or MOV SS */
-#define POINT_FPU         BIT(1) /* the instruction reads or writes the FPU */
-#define POINT_SOFT        BIT(2) /* its operand is not in the window */
+#define POINT_FPU  BIT(0) /* the instruction reads or writes the FPU */
+#define POINT_SOFT BIT(1) /* its operand is not in the window */
 
 enum exit_kind {
     EXIT_JUMP,   /* to target: chainable, or looked up */

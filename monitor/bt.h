@@ -158,6 +158,7 @@ struct bt_vcpu {
     uint8_t fpu_owner;  /* enum bt_fpu */
     bool stepping;      /* rolling forward to a boundary by TF */
     uint64_t step_from; /* address of the instruction stepped over */
+    uint64_t shadow;    /* first address in an STI's shadow since the kick */
     bool count;
     uint32_t features;  /* of the guest's CPU */
     bool deterministic; /* time is the retired count: no native RDTSC */

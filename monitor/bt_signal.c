@@ -202,10 +202,25 @@ static uint64_t *stack_top(const greg_t *g)
     return (uint64_t *)(uintptr_t)g[REG_RSP];
 }
 
+/* Nothing is delivered between an STI and the end of the next instruction (SDM
+ * 2B "STI"). The address may also have been reached without the STI: then
+ * delivery is late by an instruction. But who comes back to it, or begins the
+ * next iteration of it, has ended it. */
+static bool in_sti_shadow(struct bt_vcpu *bt, uint64_t rip, gip_t gip,
+                          bool retired)
+{
+    if (gip != bt->vcpu->sti_gip || retired ||
+        (bt->shadow && rip <= bt->shadow))
+        return false;
+    if (!bt->shadow)
+        bt->shadow = rip;
+    return true;
+}
+
 /* Leave if the guest is between two instructions; otherwise single-step the
  * host until it is. TF must not leak into the image that a PUSHFQ stores, nor
  * be lost by a POPFQ. retired: a step has just ended where it began, at an
- * iteration of REP or a jump to itself; a shadow of STI is over then. */
+ * iteration of REP or a jump to itself. */
 static void leave_at_boundary(struct bt_vcpu *bt, greg_t *g, bool retired)
 {
     uint64_t rip = (uint64_t)g[REG_RIP];
@@ -214,7 +229,8 @@ static void leave_at_boundary(struct bt_vcpu *bt, greg_t *g, bool retired)
     const struct ccf_point *point =
         ccf ? ccf_find_point(ccf, rip, &exact) : NULL;
 
-    if (point && exact && (retired || !(point->flags & POINT_NO_DELIVERY))) {
+    if (point && exact &&
+        !in_sti_shadow(bt, rip, ccf->gip + point->gip_offset, retired)) {
         stat_inc(bt->stats, STAT_KICKS);
         save_state(bt, g, ccf, point);
         redirect(bt, g, &bt_exit_kick);
@@ -238,6 +254,8 @@ static void kick_context(struct bt_vcpu *bt, greg_t *g, bool stepped)
     uint64_t rip = (uint64_t)g[REG_RIP];
     bool retired = stepped && rip == bt->step_from;
 
+    if (!bt->stepping)
+        bt->shadow = 0;
     /* A second kick may come before the step was made. */
     if (bt->stepping && rip != bt->step_from &&
         *(const uint8_t *)(uintptr_t)bt->step_from == OPCODE_PUSHFQ)

@@ -245,6 +245,7 @@ struct vcpu {
     uint64_t user_memops_soft; /* those of sites on the soft path */
     uint64_t soft_pc; /* return address of the probe that missed; scratch */
     uint64_t held;    /* scratch of one instruction in generated code */
+    gip_t sti_gip;    /* behind the last STI of generated code: a hint */
     bool irq_line;    /* the interrupt controller's INTR output */
     uint8_t fpu[512] __attribute__((aligned(64))); /* FXSAVE image */
     struct soft_tlb soft_tlb[2];                   /* of CPL 0-2, of CPL 3 */

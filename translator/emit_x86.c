@@ -200,6 +200,15 @@ void emit_load8_rd(struct emit *e, enum host_reg dst, enum host_reg base,
     emit_mem_rd(e, dst, base, disp);
 }
 
+void emit_load16_rd(struct emit *e, enum host_reg dst, enum host_reg base,
+                    int32_t disp)
+{
+    emit_rex(e, 0, dst, 0, base);
+    emit_u8(e, 0x0f);
+    emit_u8(e, 0xb7);
+    emit_mem_rd(e, dst, base, disp);
+}
+
 static void emit_window(struct emit *e, uint8_t opcode, unsigned reg,
                         unsigned base, int32_t disp)
 {

@@ -117,6 +117,9 @@ void emit_store8_di(struct emit *e, enum host_reg base, int32_t disp,
                     uint8_t value);
 void emit_load8_rd(struct emit *e, enum host_reg dst, enum host_reg base,
                    int32_t disp);
+/* movzx dst32, word [base + disp]. */
+void emit_load16_rd(struct emit *e, enum host_reg dst, enum host_reg base,
+                    int32_t disp);
 /* 64-bit forms of load and store. */
 void emit_load64_rd(struct emit *e, enum host_reg dst, enum host_reg base,
                     int32_t disp);

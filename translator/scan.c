@@ -21,6 +21,7 @@
 #define FLOW_OF_sse      FLOW_NEXT
 #define FLOW_OF_mov      FLOW_NEXT
 #define FLOW_OF_lea      FLOW_NEXT
+#define FLOW_OF_mov_seg  FLOW_NEXT
 #define FLOW_OF_push     FLOW_NEXT
 #define FLOW_OF_pop      FLOW_NEXT
 #define FLOW_OF_leave    FLOW_NEXT

@@ -64,8 +64,7 @@ static void add_point(struct xlat *x, uint16_t gip_offset, uint16_t uncounted)
         .gip_offset = gip_offset,
         .esp_delta = (int16_t)x->delta,
         .uncounted = uncounted,
-        .flags = (x->no_delivery ? POINT_NO_DELIVERY : 0) |
-                 (x->soft ? POINT_SOFT : 0) |
+        .flags = (x->soft ? POINT_SOFT : 0) |
                  (xlat_uses_fpu(&x->insns[x->current].in) ? POINT_FPU : 0),
     };
 }
@@ -367,8 +366,6 @@ static void emit_body(struct xlat *x)
         }
         emit_count(x, xi);
         emit_one(x, xi);
-        /* Where control may come from elsewhere the STI is stepped. */
-        x->no_delivery = xi->in.op == OP_STI && !xi->last && !xi[1].label;
         if (xi->last && xi->flow != FLOW_JUMP) {
             xlat_settle(x);
             xlat_leave(x, false, xlat_next(x, xi));
@@ -489,7 +486,6 @@ static void begin(struct xlat *x)
 
     emit_init(&x->e, rw, rw + room, rx);
     x->delta = 0;
-    x->no_delivery = false;
     x->point_count = x->exit_count = x->return_count = 0;
     x->fixup_count = x->stub_count = 0;
 }

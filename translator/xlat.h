@@ -47,6 +47,8 @@ struct xlat_layout {
     int32_t if_flag;
     int32_t irq_line;
     int32_t seg_base;
+    int32_t seg;         /* struct segment[SEG_COUNT] */
+    int32_t sti_gip;     /* behind the last STI */
     int32_t retired;     /* 64-bit counter of instructions in CCFs */
     int32_t user_memops; /* counters of memory operands */
     int32_t user_memops_soft;

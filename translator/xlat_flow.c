@@ -145,16 +145,17 @@ bool xlat_op_cli(struct xlat *x, const struct xlat_insn *xi)
  *          mov rcx, r9
  *          (step: an interrupt waits)
  *     1:   mov rcx, r9
+ *          mov dword [r15 + sti_gip], next
  *          mov byte [r15 + if_flag], 1
- * The point behind it is marked no-delivery, which works only where every way
- * there comes from the STI: otherwise the interpreter runs it and the next.
+ * A kick between the STI and the next instruction knows by sti_gip to go on to
+ * the boundary behind that.
  */
 bool xlat_op_sti(struct xlat *x, const struct xlat_insn *xi)
 {
     struct ccf_exit *exit;
     uint32_t quiet;
 
-    if (!(x->mode & MODE_IF) || xi->last || xi[1].label)
+    if (!(x->mode & MODE_IF) || xi->last)
         return false;
     xlat_sync(x);
     emit_mov64_rr(&x->e, HOST_R9, HOST_RCX);
@@ -166,6 +167,8 @@ bool xlat_op_sti(struct xlat *x, const struct xlat_insn *xi)
     exit->resume_gip = xlat_next(x, xi);
     emit_patch8(&x->e, quiet);
     emit_mov64_rr(&x->e, HOST_RCX, HOST_R9);
+    emit_store_rd_i(&x->e, HOST_VCPU, x->config.layout.sti_gip,
+                    xlat_next(x, xi));
     emit_store8_di(&x->e, HOST_VCPU, x->config.layout.if_flag, 1);
     exit->resume_offset = emit_offset(&x->e);
     return true;

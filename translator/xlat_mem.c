@@ -178,6 +178,27 @@ bool xlat_op_mov(struct xlat *x, const struct xlat_insn *xi)
     return xlat_copy(x, xi);
 }
 
+/* movzx r, word [r15 + selector] */
+static void load_selector(struct xlat *x, enum host_reg dst, unsigned seg)
+{
+    emit_load16_rd(&x->e, dst, HOST_VCPU,
+                   x->config.layout.seg +
+                       (int32_t)(seg * sizeof(struct segment) +
+                                 offsetof(struct segment, selector)));
+}
+
+/* mov r32, sreg  =>  movzx r32, word [selector]. Loads of a segment register are
+ * left to the interpreter. */
+bool xlat_op_mov_seg(struct xlat *x, const struct xlat_insn *xi)
+{
+    const struct insn_operand *to = &xi->in.operand[0];
+
+    if (to->kind != OPERAND_REG || to->size != 4 || to->index == REG_ESP)
+        return false;
+    load_selector(x, host_of(to->index), xi->in.operand[1].index);
+    return true;
+}
+
 /* lea r, [ea]; lea esp, [esp + n] only moves the pending delta. */
 bool xlat_op_lea(struct xlat *x, const struct xlat_insn *xi)
 {
@@ -228,6 +249,7 @@ bool xlat_load_target(struct xlat *x, const struct xlat_insn *xi)
  * push r    =>  mov gs:[r12 + delta - 4], r
  * push imm  =>  mov dword gs:[r12 + delta - 4], imm
  * push m    =>  mov r8d, m; mov gs:[r12 + delta - 4], r8d
+ * push sreg =>  movzx r8d, word [selector]; as above
  * The delta moves afterwards, so that a fault leaves ESP as it was.
  */
 bool xlat_op_push(struct xlat *x, const struct xlat_insn *xi)
@@ -247,8 +269,13 @@ bool xlat_op_push(struct xlat *x, const struct xlat_insn *xi)
             xlat_store(x, &ref, host_of(o->index));
         else
             xlat_store_i(x, &ref, (uint32_t)in->imm);
-    } else if (!xlat_load_target(x, xi) || !xlat_store_r8(x, xi, &top)) {
-        return false;
+    } else {
+        if (o->kind == OPERAND_SEG)
+            load_selector(x, HOST_R8, o->index);
+        else if (!xlat_load_target(x, xi))
+            return false;
+        if (!xlat_store_r8(x, xi, &top))
+            return false;
     }
     x->delta -= 4;
     return true;

@@ -71,7 +71,6 @@ struct xlat {
     struct emit e;
     int32_t delta;    /* guest ESP = r12 + delta */
     uint32_t current; /* index of the instruction being emitted */
-    bool no_delivery; /* the next point follows STI */
     bool soft;        /* the current instruction's accesses are */
     struct ccf_point points[3 * XLAT_MAX_INSNS + 8];
     uint32_t point_count;

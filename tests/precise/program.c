@@ -325,6 +325,10 @@ static void flags(struct gen *g)
     case 4: byte(g, 0xfa); return;              /* cli */
     case 5: BYTES(g, "\x9c\x9d"); return;       /* pushf; popf */
     default:
+        if (pick(g, 2)) { /* jcc 1f; sti; 1: */
+            byte(g, 0x70 | pick(g, 16));
+            byte(g, 1);
+        }
         byte(g, 0xfb); /* sti, and then nop, cwde or pushf; pop eax */
         switch (pick(g, 3)) {
         case 0: byte(g, 0x90); return;

@@ -39,6 +39,8 @@ static const struct xlat_layout layout = {
     .if_flag = 0x18,
     .irq_line = 0x19,
     .seg_base = 0x20,
+    .seg = 0x100,
+    .sti_gip = 0x68,
     .retired = 0x40,
     .user_memops = 0x48,
     .user_memops_soft = 0x50,
@@ -51,13 +53,16 @@ static const struct {
     const char *offset;
     const char *name;
 } fields[] = {
-    {"[r15+0x10]", "[vcpu.eflags]"  },
-    {"[r15+0x18]", "[vcpu.if_flag]" },
-    {"[r15+0x19]", "[vcpu.irq_line]"},
-    {"[r15+0x30]", "[vcpu.fs_base]" },
-    {"[r15+0x34]", "[vcpu.gs_base]" },
-    {"[r15+0x40]", "[vcpu.retired]" },
-    {"[r15+0x60]", "[vcpu.held]"    },
+    {"[r15+0x10]",  "[vcpu.eflags]"  },
+    {"[r15+0x18]",  "[vcpu.if_flag]" },
+    {"[r15+0x19]",  "[vcpu.irq_line]"},
+    {"[r15+0x30]",  "[vcpu.fs_base]" },
+    {"[r15+0x34]",  "[vcpu.gs_base]" },
+    {"[r15+0x40]",  "[vcpu.retired]" },
+    {"[r15+0x60]",  "[vcpu.held]"    },
+    {"[r15+0x68]",  "[vcpu.sti_gip]" },
+    {"[r15+0x14C]", "[vcpu.fs]"      },
+    {"[r15+0x13C]", "[vcpu.ds]"      },
 };
 
 /* ---- Text ---- */

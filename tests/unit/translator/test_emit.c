@@ -82,6 +82,8 @@ static const struct xlat_layout layout = {
     .if_flag = offsetof(struct vcpu, if_flag),
     .irq_line = offsetof(struct vcpu, irq_line),
     .seg_base = offsetof(struct vcpu, seg_base),
+    .seg = offsetof(struct vcpu, seg),
+    .sti_gip = offsetof(struct vcpu, sti_gip),
     .retired = offsetof(struct vcpu, ccf_retired),
     .user_memops = offsetof(struct vcpu, user_memops),
     .user_memops_soft = offsetof(struct vcpu, user_memops_soft),
@@ -155,13 +157,23 @@ static bool is_copied(void)
 
 /* ---- Rules ---- */
 
+static bool is_selector(int64_t offset)
+{
+    const int64_t first =
+        layout.seg + (int64_t)offsetof(struct segment, selector);
+
+    return offset >= first &&
+           offset < first + SEG_COUNT * (int64_t)sizeof(struct segment) &&
+           (offset - first) % (int64_t)sizeof(struct segment) == 0;
+}
+
 static bool is_vcpu_field(int64_t offset)
 {
     return offset == layout.eflags || offset == layout.if_flag ||
            offset == layout.irq_line || offset == layout.retired ||
            offset == layout.user_memops || offset == layout.user_memops_soft ||
-           (soft && offset == layout.held) ||
-           offset == layout.seg_base + 4 * SEG_FS ||
+           (soft && offset == layout.held) || offset == layout.sti_gip ||
+           is_selector(offset) || offset == layout.seg_base + 4 * SEG_FS ||
            offset == layout.seg_base + 4 * SEG_GS;
 }
 
@@ -313,7 +325,8 @@ static bool is_translators(const ZydisDecodedInstruction *in)
     case ZYDIS_MNEMONIC_SHLX:
     case ZYDIS_MNEMONIC_MOVSX: return soft && is_bit_test();
     case ZYDIS_MNEMONIC_MOVZX:
-        return is("jmp") || is("call") || is("sti") || is("pushf");
+        return is("push") || is("mov_seg") || is("jmp") || is("call") ||
+               is("sti") || is("pushf");
     case ZYDIS_MNEMONIC_PUSHFQ:
     case ZYDIS_MNEMONIC_POP: return is("pushf");
     case ZYDIS_MNEMONIC_RET:
