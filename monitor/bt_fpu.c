@@ -26,7 +26,7 @@
 #define ST_OFFSET    32
 #define XMM_OFFSET   160
 
-void bt_fpu_save_xmm(struct bt_vcpu *bt)
+static void save_xmm(struct bt_vcpu *bt)
 {
     uint8_t *xmm = bt->vcpu->fpu + XMM_OFFSET;
 
@@ -142,7 +142,7 @@ void bt_fpu_save(struct bt_vcpu *bt)
     static const uint32_t default_mxcsr = 0x1f80;
     uint8_t *image = bt->fpu_image;
 
-    bt_fpu_save_xmm(bt);
+    save_xmm(bt);
     if (bt->fpu_owner != BT_FPU_XMM)
         return;
     __asm__ volatile("fxsave (%0)" : : "r"(image) : "memory");
@@ -151,6 +151,21 @@ void bt_fpu_save(struct bt_vcpu *bt)
         take_pointers(bt, image);
     take_image(bt->vcpu->fpu, image);
     bt->fpu_owner = BT_FPU_MONITOR;
+}
+
+/* The pointers of a pending exception are made right away: what runs next may
+ * overwrite the instruction that they are made from. */
+void bt_fpu_save_xmm(struct bt_vcpu *bt)
+{
+    uint16_t fsw;
+
+    if (bt->fpu_owner != BT_FPU_GUEST)
+        return;
+    __asm__ volatile("fnstsw %0" : "=a"(fsw));
+    if (fsw & FSW_ES)
+        bt_fpu_save(bt);
+    else
+        save_xmm(bt);
 }
 
 void bt_fpu_load(struct bt_vcpu *bt)

@@ -236,11 +236,15 @@ static void NORETURN differs(const struct pair *p, const char *what,
            p->interp->vcpu.exc.vector);
     vcpu_dump(&p->interp->vcpu, stdout);
     show_code(p->interp, p->interp->vcpu.eip);
-    if (at)
-        printf("at %08x: %08x, interpreter %08x\n", at,
-               get32(machine_ram(p->bt, 0), at),
-               get32(machine_ram(p->interp, 0), at));
+    for (uint32_t i = at & ~15u; at && i <= at + 16; i += 4)
+        printf("at %08x: %08x, interpreter %08x\n", i,
+               get32(machine_ram(p->bt, 0), i),
+               get32(machine_ram(p->interp, 0), i));
     show_parts(p->bt);
+    for (unsigned i = 0; i < 32; i++)
+        printf("%s%02x/%02x", i % 16 ? " " : "\nFPU: ", p->bt->vcpu.fpu[i],
+               p->interp->vcpu.fpu[i]);
+    printf("\n");
     if (!p->by_tu)
         show_host(p->bt);
     fflush(stdout);

@@ -538,6 +538,15 @@ START_TEST(an_xmm_register_needs_osfxsr_also_where_mmx_has_the_mnemonic)
 }
 END_TEST
 
+START_TEST(an_x87_exception_keeps_the_opcode_that_is_overwritten)
+{
+    /* fld1; fldz; (CODE + 4:) fdivp; mov word [CODE + 4], 0; fnsave [DATA]:
+     * everything is unmasked after reset */
+    BOTH(0xd9, 0xe8, 0xd9, 0xee, 0xde, 0xf9, 0x66, 0xc7, 0x05, 4, 0, 1, 0, 0, 0,
+         0xdd, 0x35, 0, 0, 9, 0, UD2);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bt");
@@ -580,6 +589,8 @@ int main(void)
     tcase_add_test(tcase, both_ways_of_tracing_see_stores_to_code);
     tcase_add_test(
         tcase, an_xmm_register_needs_osfxsr_also_where_mmx_has_the_mnemonic);
+    tcase_add_test(tcase,
+                   an_x87_exception_keeps_the_opcode_that_is_overwritten);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
