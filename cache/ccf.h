@@ -44,6 +44,7 @@ enum exit_kind {
     EXIT_LOOKUP, /* r8d is the target; of the common stubs only */
     EXIT_MISS,   /* of the common stubs only: the soft TLB lacks address r8d;
                   * vcpu->soft_pc is in the instruction that accesses it */
+    EXIT_DENIED, /* likewise: a segment does not allow an access */
     EXIT_CANCEL, /* of the world switch only: not entered, a kick pends */
     /* Made by signal handlers; the guest's state is saved already. */
     EXIT_KICK,    /* at an instruction boundary */

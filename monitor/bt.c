@@ -16,6 +16,7 @@
  *   STEP        interpret one instruction; resume in the CCF if it fell
  *               through and nothing moved
  *   MISS        likewise, and enter the page in the soft TLB
+ *   DENIED      likewise: a segment's limit or type is violated
  *   KICK        leave the engine; state is saved
  *   EXC         a true page fault; state and vcpu->exc are saved
  *   EMULATE     interpret the instruction that trapped
@@ -27,7 +28,7 @@
 
 /* What the loop does next. */
 struct next {
-    uint64_t pc;       /* host address to enter, if leave is false */
+    uint64_t pc;       /* host address to enter; 0: find code */
     uint16_t counted;  /* instructions behind pc that are counted already */
     int32_t esp_delta; /* pending at pc */
     bool leave;
@@ -121,10 +122,11 @@ static void fold_retired(struct bt_vcpu *bt)
     vcpu->user_memops_soft = 0;
 }
 
-/* A TU is over: find code for the next one. */
+/* A TU is over: find code for the next one. It is the run loop that does: a guest
+ * may go on for ever without any. */
 static struct next go_on(struct bt_vcpu *bt)
 {
-    return bt->single ? leave_with(VCPU_EXIT_BUDGET) : dispatch(bt);
+    return bt->single ? leave_with(VCPU_EXIT_BUDGET) : (struct next){0};
 }
 
 /* Deliver vcpu->exc and go on in its handler. */
@@ -209,15 +211,16 @@ static struct next step_exit(struct bt_vcpu *bt, const struct ccf_exit *exit)
     return step(bt, &left);
 }
 
-/* A probe did not find the page. The guest is at the point of the probe's call,
- * and goes on at the first one of the next instruction. */
-static struct next soft_miss(struct bt_vcpu *bt)
+/* A probe did not find the page, or a check does not allow the access. The guest
+ * is at the point of the function's call, and goes on at the first one of the next
+ * instruction. */
+static struct next turned_back(struct bt_vcpu *bt, bool soft_miss)
 {
     struct vcpu *vcpu = bt->vcpu;
     struct ccf *ccf = tc_find_host(bt->tc, vcpu->soft_pc);
     const struct ccf_point *point;
     const struct ccf_point *next;
-    struct left left = {.soft_miss = true};
+    struct left left = {.soft_miss = soft_miss};
     bool exact;
 
     ENSURE(ccf);
@@ -269,8 +272,10 @@ static struct next chain_to(struct bt_vcpu *bt, struct ccf_exit *exit)
 
     vcpu->eip = exit->target;
     next = go_on(bt);
+    if (!next.leave)
+        next = dispatch(bt);
     /* Anything that moved meanwhile may have freed the exit. */
-    if (!next.leave && stale == bt->stale && !from->dead && !exit->chained &&
+    if (next.pc && stale == bt->stale && !from->dead && !exit->chained &&
         vcpu->eip == exit->target) {
         struct ccf *to = tc_find_host(bt->tc, next.pc);
 
@@ -309,7 +314,8 @@ static struct next handle(struct bt_vcpu *bt, const struct ccf_exit *exit)
     case EXIT_CALL: return chain_to(bt, (struct ccf_exit *)exit);
     case EXIT_LOOKUP: vcpu->eip = bt->target; return go_on(bt);
     case EXIT_STEP: return step_exit(bt, exit);
-    case EXIT_MISS: return soft_miss(bt);
+    case EXIT_MISS: return turned_back(bt, true);
+    case EXIT_DENIED: return turned_back(bt, false);
     case EXIT_CANCEL:
     case EXIT_KICK: return leave_with(VCPU_EXIT_INTR);
     case EXIT_EXC: return deliver(bt);
@@ -329,11 +335,8 @@ enum vcpu_exit bt_run(struct bt_vcpu *bt)
         return VCPU_EXIT_STOP;
     }
     next = dispatch(bt);
-    while (!next.leave) {
-        const struct ccf_exit *exit = enter(bt, &next);
-
-        next = handle(bt, exit);
-    }
+    while (!next.leave)
+        next = next.pc ? handle(bt, enter(bt, &next)) : dispatch(bt);
     bt_fpu_save(bt);
     fold_retired(bt);
     return next.exit;
@@ -454,6 +457,7 @@ static int create_translator(struct bt_vcpu *bt,
                    .seg_base = offsetof(struct vcpu, seg_base),
                    .seg = offsetof(struct vcpu, seg),
                    .sti_gip = offsetof(struct vcpu, sti_gip),
+                   .seg_check = offsetof(struct vcpu, seg_check),
                    .retired = offsetof(struct vcpu, ccf_retired),
                    .user_memops = offsetof(struct vcpu, user_memops),
                    .user_memops_soft = offsetof(struct vcpu, user_memops_soft),

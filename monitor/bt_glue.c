@@ -37,24 +37,46 @@ const struct ccf_exit bt_exit_emulate = {.kind = EXIT_EMULATE};
 const struct ccf_exit bt_exit_soft = {.kind = EXIT_SOFT};
 static const struct ccf_exit exit_lookup = {.kind = EXIT_LOOKUP};
 static const struct ccf_exit exit_miss = {.kind = EXIT_MISS};
+static const struct ccf_exit exit_denied = {.kind = EXIT_DENIED};
 
 /*
  * pop r9
  * mov [r15 + soft_pc], r9
- * mov r9, exit_miss
+ * mov r9, record
  * jmp exit
  */
-static void write_probes(struct emit *e, struct xlat_config *config)
+static uint64_t write_way_out(struct emit *e, const struct xlat_config *config,
+                              const struct ccf_exit *record)
 {
     static const uint8_t pop_r9[] = {0x41, 0x59};
-    uint64_t miss = emit_rx(e);
+    uint64_t at = emit_rx(e);
 
     emit_bytes(e, pop_r9, sizeof(pop_r9));
     emit_store64_rd(e, HOST_VCPU, config->layout.soft_pc, HOST_R9);
     emit_u8(e, 0x49);
     emit_u8(e, 0xb9);
-    emit_u64(e, (uint64_t)(uintptr_t)&exit_miss);
+    emit_u64(e, (uint64_t)(uintptr_t)record);
     emit_jmp(e, config->glue.exit);
+    return at;
+}
+
+static void write_checks(struct emit *e, struct xlat_config *config)
+{
+    uint64_t denied = write_way_out(e, config, &exit_denied);
+
+    for (unsigned i = 0; i < SEG_COUNT * 4; i++) {
+        bool write = i & 1;
+        bool down = i & 2;
+
+        config->glue.check[i / 4][write][down] = emit_rx(e);
+        xlat_write_check(e, config, i / 4, write, down, denied);
+    }
+}
+
+static void write_probes(struct emit *e, struct xlat_config *config)
+{
+    uint64_t miss = write_way_out(e, config, &exit_miss);
+
     for (unsigned i = 0; i < 4; i++) {
         bool user = i & 1;
         bool write = i & 2;
@@ -69,7 +91,7 @@ static void write_probes(struct emit *e, struct xlat_config *config)
  * miss:     mov r9, exit_lookup; jmp exit
  * sentinel: lea rsp, [rsp - 8]        the value stays for the next time
  * lookup:   movzx r9d, r8w; jmp [r14 + r9*8]
- * and the probes of the soft TLB.
+ * and the probes of the soft TLB, and the checks of segments.
  */
 void bt_glue_write(struct bt_vcpu *bt, struct xlat_config *config)
 {
@@ -97,6 +119,7 @@ void bt_glue_write(struct bt_vcpu *bt, struct xlat_config *config)
     glue->lookup = emit_rx(&e);
     emit_jmp_lookup(&e);
     write_probes(&e, config);
+    write_checks(&e, config);
 
     ENSURE(!e.overflow);
     bt->miss = glue->miss;

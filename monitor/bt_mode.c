@@ -8,26 +8,9 @@
  * CPL 0, 1 and 2 share code: to the MMU they are the supervisor, and what else
  * tells them apart are steps, but for CLI and STI, which obey IOPL.
  */
-static bool is_flat(const struct segment *s, uint32_t required)
+static bool is_32bit(const struct segment *segment)
 {
-    return s->base == 0 && s->limit == UINT32_MAX &&
-           (s->attr & (required | SEG_UNUSABLE)) == required;
-}
-
-/* FS and GS only add their base: usable, writable, 4 GiB, expand-up. */
-static bool is_based(const struct segment *s)
-{
-    const uint32_t mask =
-        SEG_P | SEG_S | SEG_CODE | SEG_DOWN | SEG_WRITABLE | SEG_UNUSABLE;
-
-    return s->limit == UINT32_MAX &&
-           (s->attr & mask) == (SEG_P | SEG_S | SEG_WRITABLE);
-}
-
-static bool is_flat_data(const struct segment *s)
-{
-    return is_flat(s, SEG_P | SEG_S | SEG_WRITABLE) &&
-           !(s->attr & (SEG_CODE | SEG_DOWN));
+    return segment->attr & SEG_DB;
 }
 
 bool bt_can_translate(const struct vcpu *v)
@@ -36,11 +19,18 @@ bool bt_can_translate(const struct vcpu *v)
 
     return (v->cr0 & CR0_PE) && !(v->eflags & (FLAG_VM | FLAG_TF | FLAG_RF)) &&
            !alignment && !(v->dr[7] & 0xff) && v->a20 &&
-           is_flat(&v->seg[SEG_CS],
-                   SEG_P | SEG_S | SEG_CODE | SEG_DB | SEG_WRITABLE) &&
-           is_flat(&v->seg[SEG_SS], SEG_P | SEG_S | SEG_DB) &&
-           is_flat_data(&v->seg[SEG_SS]) && is_flat_data(&v->seg[SEG_DS]) &&
-           is_flat_data(&v->seg[SEG_ES]);
+           vcpu_seg_kind(v, SEG_CS) == SEG_KIND_FLAT &&
+           is_32bit(&v->seg[SEG_CS]) && is_32bit(&v->seg[SEG_SS]);
+}
+
+/* FS and GS are used for their base. */
+static uint32_t segment_bits(const struct vcpu *v)
+{
+    const uint32_t low =
+        MODE_SEG(SEG_FS, SEG_KIND_BASED) | MODE_SEG(SEG_GS, SEG_KIND_BASED);
+    uint32_t bits = v->seg_kinds << MODE_SEG_SHIFT;
+
+    return bits | (~(bits | bits >> 1) & low);
 }
 
 uint32_t bt_current_mode(struct bt_vcpu *bt)
@@ -52,9 +42,7 @@ uint32_t bt_current_mode(struct bt_vcpu *bt)
 
     return (v->cpl == 3 ? MODE_USER : 0) |
            (v->cpl <= vcpu_iopl(v) ? MODE_IF : 0) | (x87 ? MODE_X87 : 0) |
-           (x87 && (v->cr4 & CR4_OSFXSR) ? MODE_SSE : 0) |
-           (is_based(&v->seg[SEG_FS]) ? MODE_FS : 0) |
-           (is_based(&v->seg[SEG_GS]) ? MODE_GS : 0) |
+           (x87 && (v->cr4 & CR4_OSFXSR) ? MODE_SSE : 0) | segment_bits(v) |
            (tsc && !bt->deterministic ? MODE_TSC : 0) |
            (bt->count ? MODE_COUNT : 0) | (bt->single ? MODE_SINGLE : 0) |
            (bt_runs_soft(bt) ? MODE_SOFT : 0);

@@ -15,6 +15,56 @@ void soft_tlb_init(struct soft_tlb *tlb)
         tlb->read[i] = tlb->write[i] = SOFT_TLB_NONE(i);
 }
 
+#define NEVER_WITHIN (4 * GIB)
+
+/* SDM 3A 5.3 "Limit Checking": offsets above the limit of an expand-down segment
+ * are valid, up to FFFFh or FFFFFFFFh. */
+static uint32_t upper_bound(const struct segment *segment, bool down)
+{
+    if (!down)
+        return segment->limit;
+    return segment->attr & SEG_DB ? UINT32_MAX : 0xffff;
+}
+
+/* Generated code never stores through CS, so that its kind is that of loads. */
+static enum seg_kind set_check(struct seg_check *check, enum seg index,
+                               const struct segment *segment)
+{
+    const uint32_t present = SEG_P | SEG_S;
+    bool usable = (segment->attr & (present | SEG_UNUSABLE)) == present;
+    bool code = segment->attr & SEG_CODE;
+    bool down = !code && (segment->attr & SEG_DOWN);
+    bool second = segment->attr & SEG_WRITABLE; /* code: readable */
+    uint64_t within = UINT32_MAX - upper_bound(segment, down);
+
+    *check = (struct seg_check){.read = NEVER_WITHIN, .write = NEVER_WITHIN};
+    if (usable && (!code || second))
+        check->read = within;
+    if (usable && !code && second)
+        check->write = within;
+    if (down && segment->limit == UINT32_MAX)
+        check->read = check->write = NEVER_WITHIN;
+    else if (down)
+        check->low = segment->limit + 1;
+    if (down)
+        return SEG_KIND_DOWN;
+    if ((index == SEG_CS ? check->read : check->write) != 0)
+        return SEG_KIND_LIMITED;
+    return segment->base == 0 ? SEG_KIND_FLAT : SEG_KIND_BASED;
+}
+
+void vcpu_set_seg(struct vcpu *vcpu, enum seg index,
+                  const struct segment *segment)
+{
+    enum seg_kind kind;
+
+    vcpu->seg[index] = *segment;
+    vcpu->seg_base[index] = segment->base;
+    kind = set_check(&vcpu->seg_check[index], index, segment);
+    vcpu->seg_kinds = (vcpu->seg_kinds & ~(3u << 2 * index)) | kind
+                                                                   << 2 * index;
+}
+
 void vcpu_reset(struct vcpu *vcpu)
 {
     struct vcpu keep = *vcpu;

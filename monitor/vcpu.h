@@ -227,6 +227,30 @@ struct soft_tlb {
     uint64_t addend[SOFT_TLB_SLOTS]; /* host address - gva */
 };
 
+/*
+ * What a segment asks of code that accesses memory through it. Two bits each in
+ * vcpu->seg_kinds, segment 0 lowest.
+ */
+enum seg_kind {
+    SEG_KIND_FLAT,    /* writable data, base 0, limit 4 GiB: nothing */
+    SEG_KIND_BASED,   /* the same with a base, which is added */
+    SEG_KIND_LIMITED, /* the offset's upper bound is checked, base added */
+    SEG_KIND_DOWN     /* both bounds are checked, base added */
+};
+
+/*
+ * The check, for generated code that must leave the flags alone: the last
+ * byte's offset plus read (or write) is below 4 GiB if the access is within the
+ * upper bound; DOWN: the inverted first offset plus low likewise within the
+ * lower. What may not be read or written at all has 4 GiB there.
+ */
+struct seg_check {
+    uint64_t read;
+    uint64_t write;
+    uint32_t low; /* first valid offset */
+    uint32_t pad;
+};
+
 struct vm;
 
 struct vcpu {
@@ -246,7 +270,9 @@ struct vcpu {
     uint64_t soft_pc; /* return address of the probe that missed; scratch */
     uint64_t held;    /* scratch of one instruction in generated code */
     gip_t sti_gip;    /* behind the last STI of generated code: a hint */
-    bool irq_line;    /* the interrupt controller's INTR output */
+    struct seg_check seg_check[SEG_COUNT]; /* derived from seg */
+    uint32_t seg_kinds;                    /* likewise: enum seg_kind */
+    bool irq_line; /* the interrupt controller's INTR output */
     uint8_t fpu[512] __attribute__((aligned(64))); /* FXSAVE image */
     struct soft_tlb soft_tlb[2];                   /* of CPL 0-2, of CPL 3 */
 
@@ -319,13 +345,15 @@ static inline unsigned segment_dpl(const struct segment *segment)
     return (segment->attr & SEG_DPL) >> SEG_DPL_SHIFT;
 }
 
-/* Set a segment register's visible and hidden parts, keeping seg_base in step.
- * Loading CS does not change cpl: the caller does. */
-static inline void vcpu_set_seg(struct vcpu *vcpu, enum seg index,
-                                const struct segment *segment)
+/* Set a segment register's visible and hidden parts, and what is derived from
+ * them. Loading CS does not change cpl: the caller does. */
+void vcpu_set_seg(struct vcpu *vcpu, enum seg index,
+                  const struct segment *segment);
+
+static inline enum seg_kind vcpu_seg_kind(const struct vcpu *vcpu,
+                                          enum seg index)
 {
-    vcpu->seg[index] = *segment;
-    vcpu->seg_base[index] = segment->base;
+    return vcpu->seg_kinds >> 2 * index & 3;
 }
 
 /* Record a fault of the instruction at eip. Always returns false, so that

@@ -10,8 +10,8 @@
 
 /*
  * exc is dead between two instructions, ccf_retired is added to retired
- * whenever an engine is left. seg_base copies seg, and is saved for being
- * simpler than to be derived.
+ * whenever an engine is left. seg_base, seg_check and seg_kinds are derived from
+ * seg.
  */
 #define STATE_OF struct vcpu
 static const struct state_field vcpu_fields[] = {
@@ -24,7 +24,6 @@ static const struct state_field vcpu_fields[] = {
     WORDS(cpl, 1),
     WORDS(irq_line, 1),
     WORDS(seg, 4),
-    WORDS(seg_base, 4),
     WORDS(ldtr, 4),
     WORDS(tr, 4),
     WORDS(gdtr, 4),
@@ -51,6 +50,9 @@ static const struct state_field vcpu_fields[] = {
     WORDS(ferr, 1),
     WORDS(ignne, 1),
     WORDS(fpu, 4),
+    STATE_SKIP(seg_base),
+    STATE_SKIP(seg_check),
+    STATE_SKIP(seg_kinds),
     STATE_SKIP(kick),
     STATE_SKIP(bt),
     STATE_SKIP(ccf_retired),
@@ -129,6 +131,8 @@ int vm_load(struct vm *vm, struct vm_state *state)
     state->image.failed = false;
     state_load(&state->image, &moment_state, &moment, vm->clock);
     state_load(&state->image, &vcpu_state, &vm->vcpu, vm->clock);
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        vcpu_set_seg(&vm->vcpu, i, &vm->vcpu.seg[i]);
     machine_pc_load(vm->board, &state->image);
     if (state->image.failed || state->image.at != state->image.len)
         return -EINVAL;

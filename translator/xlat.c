@@ -301,9 +301,21 @@ static xlat_fn *const handlers[OP_COUNT] = {
 #undef OP
 };
 
+/* A string instruction on segments that are not flat: its registers would hold
+ * window addresses that are not the offsets, if it faulted there. */
+static bool is_string_apart(const struct xlat *x, const struct insn *in)
+{
+    unsigned form = in->opcode & 0xfe;
+    bool source = form == 0xa4 || form == 0xa6 || form == 0xac;
+
+    return handlers[in->op] == xlat_op_string &&
+           ((source && !xlat_ref_is_plain(x, in->mem.seg)) ||
+            (form != 0xac && !xlat_ref_is_plain(x, SEG_ES)));
+}
+
 static bool is_soft(const struct xlat *x, const struct xlat_insn *xi)
 {
-    return (x->mode & MODE_SOFT) ||
+    return (x->mode & MODE_SOFT) || is_string_apart(x, &xi->in) ||
            x->config.is_soft(x->config.opaque, x->gfn, xi->offset);
 }
 
@@ -339,6 +351,7 @@ static void emit_one(struct xlat *x, struct xlat_insn *xi)
 {
     struct mark mark;
 
+    x->soft = false;
     x->soft = is_soft(x, xi);
 
     xi->host_start = emit_offset(&x->e);

@@ -15,20 +15,29 @@
  * runs that one instruction.
  */
 #include "cache/tc.h"
+#include "monitor/vcpu.h"
 #include "translator/decode/insn.h"
 
-/* The state of the machine that shaped the code: the key's mode bits. Flat
- * CS DS ES SS with 32-bit code and stack is a precondition of translation. */
+/* The state of the machine that shaped the code: the key's mode bits. Flat,
+ * 32-bit CS and a 32-bit stack are a precondition of translation. */
 #define MODE_USER   BIT(0) /* CPL 3 */
 #define MODE_X87    BIT(1) /* x87 and MMX do not fault: CR0.EM = TS = 0 */
 #define MODE_SSE    BIT(2) /* as X87, and CR4.OSFXSR */
-#define MODE_FS     BIT(3) /* FS is usable, writable data, limit 4 GiB */
-#define MODE_GS     BIT(4) /* GS likewise */
 #define MODE_TSC    BIT(5) /* RDTSC is allowed and shows the host's */
 #define MODE_COUNT  BIT(6) /* count retired instructions */
 #define MODE_IF     BIT(9) /* CLI and STI are allowed: CPL <= IOPL */
 #define MODE_SINGLE BIT(7) /* nothing is chained to it (lockstep) */
 #define MODE_SOFT   BIT(8) /* no memory operand goes through the window */
+
+/* Two bits each say the kind of a segment; FS and GS are never called flat, so
+ * that their base makes no new mode. */
+#define MODE_SEG_SHIFT      10
+#define MODE_SEG(seg, kind) ((uint32_t)(kind) << (MODE_SEG_SHIFT + 2 * (seg)))
+
+static inline enum seg_kind mode_seg_kind(uint32_t mode, unsigned seg)
+{
+    return mode >> (MODE_SEG_SHIFT + 2 * seg) & 3;
+}
 
 /* Addresses of the glue that CCFs jump to. */
 struct xlat_glue {
@@ -39,6 +48,9 @@ struct xlat_glue {
      * (0: CPL 0-2, 1: CPL 3) and access (0: load, 1: store); see
      * xlat_soft.c. */
     uint64_t probe[2][2];
+    /* Host functions that check an offset and make a linear address of it, by
+     * segment, access and kind (0: LIMITED, 1: DOWN); see xlat_ref.c. */
+    uint64_t check[SEG_COUNT][2][2];
 };
 
 /* Offsets from the vcpu (r15) of what generated code touches. */
@@ -49,6 +61,7 @@ struct xlat_layout {
     int32_t seg_base;
     int32_t seg;         /* struct segment[SEG_COUNT] */
     int32_t sti_gip;     /* behind the last STI */
+    int32_t seg_check;   /* struct seg_check[SEG_COUNT] */
     int32_t retired;     /* 64-bit counter of instructions in CCFs */
     int32_t user_memops; /* counters of memory operands */
     int32_t user_memops_soft;
@@ -91,6 +104,10 @@ struct ccf *xlat_tu(struct xlat *xlat, const struct xlat_request *request);
 /* Write a probe for glue.probe[user][write] of a config whose layout and has_bmi2
  * are set; it jumps to miss when the soft TLB lacks the page. */
 struct emit;
+/* Likewise a function for glue.check[seg][write][down], which jumps to denied
+ * when the access is not allowed. */
+void xlat_write_check(struct emit *e, const struct xlat_config *config,
+                      enum seg seg, bool write, bool down, uint64_t denied);
 void xlat_write_probe(struct emit *e, const struct xlat_config *config,
                       bool user, bool write, uint64_t miss);
 

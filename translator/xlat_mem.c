@@ -61,7 +61,7 @@ bool xlat_copy(struct xlat *x, const struct xlat_insn *xi)
         return false;
     if (names_esp(in))
         xlat_sync(x);
-    if (x->soft && has_bit_offset(in))
+    if (has_bit_offset(in) && xlat_ref_calls(x, in->mem.seg))
         return xlat_soft_bit_test(x, xi);
     if (in->has_mem) {
         operand.seg = in->mem.seg;
@@ -295,13 +295,13 @@ static bool pop_memory(struct xlat *x, const struct xlat_insn *xi)
     if (!xlat_ref(x, xi, &top, &ref))
         return false;
     xlat_load(x, HOST_R11, &ref);
-    if (x->soft)
+    if (xlat_ref_calls(x, to.seg))
         xlat_hold(x, HOST_R11);
     x->delta += 4;
     emit_lea_operand(&x->e, HOST_R8, in, x->delta);
     if (!xlat_ref(x, xi, &to, &ref))
         return false;
-    if (x->soft)
+    if (xlat_ref_calls(x, to.seg))
         xlat_held(x, HOST_R11);
     xlat_store(x, &ref, HOST_R11);
     return true;
@@ -362,8 +362,6 @@ bool xlat_op_string(struct xlat *x, const struct xlat_insn *xi)
 
     if (x->soft)
         return xlat_soft_string(x, xi);
-    if (source && in->mem.seg != SEG_DS)
-        return false;
     if (source)
         emit_lea64_rr(&x->e, HOST_RSI, HOST_RSI, HOST_WINDOW);
     if (dest)

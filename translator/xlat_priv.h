@@ -191,13 +191,13 @@ struct xlat_ref {
  * Where an operand is. Every memory access of translated code goes through here:
  *
  *      offset = the instruction's address, or base + disp, in 32 bits
- *      linear = offset + base of the segment: none for CS DS ES SS, which are
- *               flat where CCFs run; FS and GS add theirs, from the vcpu
+ *      linear = offset + base of the segment, from the vcpu, once the limit was
+ *               checked; the mode's kind of the segment says what of it there is
  *      host   = window + linear, by gs: and a 32-bit address; or, in an
  *               instruction that is soft, what the soft TLB has for linear
  *
  * Code is emitted only where something has to be computed: then the operand is at
- * [r8], and r8-r11 are lost. Keep a value across by xlat_hold(). A miss leaves the
+ * [r8], and r8-r11 are lost. Keep a value across by xlat_hold(). A miss, or a check that fails, leaves the
  * CCF, and the interpreter runs the whole instruction: between its first byte and
  * the probe of its last operand nothing that the guest sees may have changed.
  * ESP-based addresses take x->delta as it is at the call.
@@ -210,6 +210,11 @@ MUST_CHECK bool xlat_ref(struct xlat *x, const struct xlat_insn *xi,
 
 /* Whether xlat_ref() emits nothing for [base + disp] in the segment. */
 bool xlat_ref_is_plain(const struct xlat *x, unsigned seg);
+
+/* Whether it calls something, by which r10 and r11 are lost, too. */
+bool xlat_ref_calls(const struct xlat *x, unsigned seg);
+
+enum seg_kind xlat_seg_kind(const struct xlat *x, unsigned seg);
 
 /* The 32 bits at SS:[ESP + disp], the pending delta applied. */
 struct xlat_operand xlat_stack(const struct xlat *x, int32_t disp, bool write);

@@ -6,26 +6,132 @@
  * host. xlat_priv.h has the plan.
  */
 
-static bool has_segment_base(unsigned seg)
+enum seg_kind xlat_seg_kind(const struct xlat *x, unsigned seg)
 {
-    return seg == SEG_FS || seg == SEG_GS;
-}
-
-static bool is_usable(const struct xlat *x, unsigned seg)
-{
-    return !has_segment_base(seg) ||
-           (x->mode & (seg == SEG_FS ? MODE_FS : MODE_GS));
+    return mode_seg_kind(x->mode, seg);
 }
 
 bool xlat_ref_is_plain(const struct xlat *x, unsigned seg)
 {
-    return !x->soft && !has_segment_base(seg);
+    return !x->soft && xlat_seg_kind(x, seg) == SEG_KIND_FLAT;
+}
+
+bool xlat_ref_calls(const struct xlat *x, unsigned seg)
+{
+    return x->soft || xlat_seg_kind(x, seg) >= SEG_KIND_LIMITED;
+}
+
+/* clang-format off */
+static const uint8_t add_last[] = {
+    0x4a, 0x8d, 0x0c, 0x11,             /* lea rcx, [rcx + r10] */
+};
+static const uint8_t upper_rcx[] = {
+    0xc4, 0xe3, 0xfb, 0xf0, 0xc9, 32,   /* rorx rcx, rcx, 32 */
+};
+static const uint8_t not_first[] = {
+    0x45, 0x89, 0xc1,                   /* mov r9d, r8d */
+    0x41, 0xf7, 0xd1,                   /* not r9d */
+};
+static const uint8_t upper_r9[] = {
+    0xc4, 0x43, 0xfb, 0xf0, 0xc9, 32,   /* rorx r9, r9, 32 */
+};
+/* clang-format on */
+
+/* reg = the upper half of reg. Without BMI2 through memory. */
+static void emit_upper_half(struct emit *e, const struct xlat_config *config,
+                            enum host_reg reg)
+{
+    int32_t scratch = config->layout.soft_pc;
+
+    if (!config->has_bmi2) {
+        emit_store64_rd(e, HOST_VCPU, scratch, reg);
+        emit_load_rd(e, reg, HOST_VCPU, scratch + 4);
+    } else if (reg == HOST_RCX) {
+        emit_bytes(e, upper_rcx, sizeof(upper_rcx));
+    } else {
+        emit_bytes(e, upper_r9, sizeof(upper_r9));
+    }
+}
+
+/* mov r9d, [r15 + base]; lea r8d, [r8 + r9] */
+static void emit_add_base(struct emit *e, const struct xlat_layout *layout,
+                          unsigned seg)
+{
+    emit_load_rd(e, HOST_R9, HOST_VCPU, layout->seg_base + 4 * (int32_t)seg);
+    emit_lea32_rr(e, HOST_R8, HOST_R8, HOST_R9);
+}
+
+/*
+ * The check of an offset (struct seg_check), which makes a linear address of it.
+ * Without the guest's flags, it is a carry into bit 32 that tells:
+ *
+ *      (r8d = offset)
+ *      lea   r10, [r8 + size - 1]
+ *      call  check
+ *      (r8d = linear address)
+ *
+ *   check:
+ *      mov   r11, rcx
+ *      mov   rcx, [r15 + read or write]
+ *      lea   rcx, [rcx + r10]
+ *      rorx  rcx, rcx, 32              0 if the last byte is within
+ *      mov   r9d, r8d                  DOWN only
+ *      not   r9d
+ *      mov   r10d, [r15 + low]
+ *      lea   r9, [r9 + r10]
+ *      rorx  r9, r9, 32                0 if the first byte is
+ *      lea   ecx, [rcx + r9]
+ *      jecxz 1f
+ *      mov   rcx, r11
+ *      jmp   denied
+ *  1:  mov   rcx, r11
+ *      mov   r9d, [r15 + base]
+ *      lea   r8d, [r8 + r9]
+ *      ret
+ */
+void xlat_write_check(struct emit *e, const struct xlat_config *config,
+                      enum seg seg, bool write, bool down, uint64_t denied)
+{
+    int32_t at =
+        config->layout.seg_check + (int32_t)(seg * sizeof(struct seg_check));
+    uint32_t within;
+
+    emit_mov64_rr(e, HOST_R11, HOST_RCX);
+    emit_load64_rd(e, HOST_RCX, HOST_VCPU,
+                   at + (int32_t)(write ? offsetof(struct seg_check, write)
+                                        : offsetof(struct seg_check, read)));
+    emit_bytes(e, add_last, sizeof(add_last));
+    emit_upper_half(e, config, HOST_RCX);
+    if (down) {
+        emit_bytes(e, not_first, sizeof(not_first));
+        emit_load_rd(e, HOST_R10, HOST_VCPU,
+                     at + (int32_t)offsetof(struct seg_check, low));
+        emit_lea64_rr(e, HOST_R9, HOST_R9, HOST_R10);
+        emit_upper_half(e, config, HOST_R9);
+        emit_lea32_rr(e, HOST_RCX, HOST_RCX, HOST_R9);
+    }
+    within = emit_jecxz(e);
+    emit_mov64_rr(e, HOST_RCX, HOST_R11);
+    emit_jmp(e, denied);
+    emit_patch8(e, within);
+    emit_mov64_rr(e, HOST_RCX, HOST_R11);
+    emit_add_base(e, &config->layout, seg);
+    emit_ret(e);
+}
+
+static void check(struct xlat *x, const struct xlat_operand *operand)
+{
+    bool down = xlat_seg_kind(x, operand->seg) == SEG_KIND_DOWN;
+
+    emit_lea64_rd(&x->e, HOST_R10, HOST_R8, operand->size - 1);
+    emit_call(&x->e, x->config.glue.check[operand->seg][operand->write][down]);
 }
 
 /*
  * lea r8d, [offset]
- * mov r9d, [r15 + base of FS or GS]    FS and GS only
- * lea r8d, [r8 + r9]
+ * FLAT:   nothing
+ * BASED:  mov r9d, [r15 + base]; lea r8d, [r8 + r9]
+ * others: lea r10, [r8 + size - 1]; call check
  */
 static void linear_address(struct xlat *x, const struct xlat_insn *xi,
                            const struct xlat_operand *operand)
@@ -36,17 +142,20 @@ static void linear_address(struct xlat *x, const struct xlat_insn *xi,
         emit_lea_operand(e, HOST_R8, &xi->in, x->delta);
     else if (operand->base != HOST_R8 || operand->disp)
         emit_lea_rd(e, HOST_R8, operand->base, operand->disp);
-    if (has_segment_base(operand->seg)) {
-        emit_load_rd(e, HOST_R9, HOST_VCPU,
-                     x->config.layout.seg_base + 4 * operand->seg);
-        emit_lea32_rr(e, HOST_R8, HOST_R8, HOST_R9);
+    switch (xlat_seg_kind(x, operand->seg)) {
+    case SEG_KIND_FLAT: break;
+    case SEG_KIND_BASED:
+        emit_add_base(e, &x->config.layout, operand->seg);
+        break;
+    case SEG_KIND_LIMITED:
+    case SEG_KIND_DOWN: check(x, operand); break;
     }
 }
 
 bool xlat_ref(struct xlat *x, const struct xlat_insn *xi,
               const struct xlat_operand *operand, struct xlat_ref *ref)
 {
-    if (!is_usable(x, operand->seg) || (x->soft && operand->size == 0))
+    if (xlat_ref_calls(x, operand->seg) && operand->size == 0)
         return false;
     if (xlat_ref_is_plain(x, operand->seg)) {
         *ref = (struct xlat_ref){.window = true,

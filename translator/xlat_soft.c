@@ -158,6 +158,8 @@ static const uint8_t split16[] = {
 };
 /* clang-format on */
 
+static const uint8_t gs_addr32[] = {0x65, 0x67};
+
 /* Load a general register, ESP with the pending delta applied. */
 static void load_register(struct xlat *x, enum host_reg dst, unsigned reg)
 {
@@ -196,6 +198,8 @@ bool xlat_soft_bit_test(struct xlat *x, const struct xlat_insn *xi)
     if (!xlat_ref(x, xi, &operand, &ref))
         return false;
     xlat_held(x, HOST_R9);
+    if (ref.window)
+        emit_bytes(e, gs_addr32, sizeof(gs_addr32));
     if (in->operand_size == 2)
         emit_u8(e, 0x66);
     if (in->lock)

@@ -280,14 +280,55 @@ static void put_control(struct vcpu *v, const struct setup *setup)
         memcpy(&v->pdpte[i], image + v->cr3 + i * 8, 8);
 }
 
+/* Bases, limits and types that a guest may load, some of them in the way. */
+static void make_odd(struct segment *segment)
+{
+    static const uint32_t base[] = {0, 0, 0x100, PAGE_SIZE, 0xffff8000};
+    static const uint32_t limit[] = {UINT32_MAX,     UINT32_MAX,    0x3fffff,
+                                     STACK + 0x1fff, DATA + 0x1fff, 0xff};
+
+    segment->base = base[below(ARRAY_COUNT(base))];
+    segment->limit = limit[below(ARRAY_COUNT(limit))];
+    switch (below(8)) {
+    case 0: segment->attr &= ~(uint32_t)SEG_WRITABLE; break;
+    case 1:
+        segment->attr |= SEG_DOWN;
+        segment->limit = below(2) ? 0x4fff : DATA + 0xfff;
+        break;
+    case 2: segment->attr |= SEG_CODE; break;
+    case 3: segment->attr |= SEG_UNUSABLE; break;
+    }
+}
+
+static void put_odd_segments(struct vcpu *v)
+{
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        struct segment segment = v->seg[i];
+
+        if (i == SEG_CS || below(2))
+            continue;
+        make_odd(&segment);
+        if (i == SEG_SS)
+            segment.attr =
+                (segment.attr & ~(uint32_t)(SEG_CODE | SEG_UNUSABLE)) |
+                SEG_WRITABLE;
+        vcpu_set_seg(v, i, &segment);
+    }
+}
+
 void world_start(struct vcpu *v, const struct setup *setup)
 {
     system_enter(v, &kernel, setup->user);
     put_control(v, setup);
+    if (below(3) == 0)
+        put_odd_segments(v);
+    if (!setup->user && below(4) == 0)
+        v->cpl = (uint8_t)(1 + below(2));
     if (below(2))
         put_fpu(v->fpu);
     vcpu_set_eflags(v, (rnd() & (FLAGS_ARITH | FLAG_DF | FLAG_IF)) |
-                           (setup->user ? FLAG_IOPL : 0));
+                           (setup->user ? FLAG_IOPL : 0) |
+                           (v->cpl % 3 ? below(4) << FLAG_IOPL_SHIFT : 0));
     for (unsigned i = 0; i < REG_COUNT; i++)
         v->regs[i] = wild_value();
     if (below(4))

@@ -33,7 +33,7 @@ of them:
 
 Forms with 16-bit addresses, of control transfers with 16-bit operands, or that
 name a segment, control or debug register are interpreted throughout, and so is
-every instruction while the segments are not flat (docs/ARCHITECTURE.md).
+every instruction while CS is not flat (docs/ARCHITECTURE.md).
 REP-prefixed string instructions count as their plain form.
 """
 

@@ -16,21 +16,27 @@
 #define TEXT_LEN (1u << 20)
 
 static const char *const files[] = {"move",   "arith",  "stack", "control",
-                                    "string", "system", "fpu"};
+                                    "string", "system", "fpu",   "segment"};
 static bool update;
+
+#define FS_GS \
+    (MODE_SEG(SEG_FS, SEG_KIND_BASED) | MODE_SEG(SEG_GS, SEG_KIND_BASED))
+#define SEGMENTS                                                             \
+    (MODE_SEG(SEG_DS, SEG_KIND_LIMITED) | MODE_SEG(SEG_SS, SEG_KIND_BASED) | \
+     MODE_SEG(SEG_ES, SEG_KIND_DOWN) | MODE_SEG(SEG_FS, SEG_KIND_LIMITED))
 
 static const struct {
     const char *name;
     uint32_t mode;
     bool soft;
 } kinds[] = {
-    {"plain", MODE_X87 | MODE_SSE | MODE_FS | MODE_GS | MODE_TSC | MODE_IF,
-     false                                                                       },
-    {"user",  MODE_X87 | MODE_SSE | MODE_FS | MODE_GS | MODE_USER,          false},
-    {"count", MODE_X87 | MODE_SSE | MODE_COUNT | MODE_IF,                   false},
-    {"nofpu", MODE_IF,                                                      false},
-    {"soft",  MODE_X87 | MODE_SSE | MODE_FS | MODE_GS | MODE_IF,            true },
-    {"young", MODE_USER | MODE_COUNT | MODE_SOFT,                           false},
+    {"plain", MODE_X87 | MODE_SSE | FS_GS | MODE_TSC | MODE_IF,   false},
+    {"user",  MODE_X87 | MODE_SSE | FS_GS | MODE_USER,            false},
+    {"count", FS_GS | MODE_X87 | MODE_SSE | MODE_COUNT | MODE_IF, false},
+    {"nofpu", FS_GS | MODE_IF,                                    false},
+    {"segs",  MODE_X87 | MODE_SSE | SEGMENTS | MODE_IF,           false},
+    {"soft",  MODE_X87 | MODE_SSE | FS_GS | MODE_IF,              true },
+    {"young", FS_GS | MODE_USER | MODE_COUNT | MODE_SOFT,         false},
 };
 
 /* Invented offsets, so that the text does not depend on struct vcpu. */
@@ -41,6 +47,7 @@ static const struct xlat_layout layout = {
     .seg_base = 0x20,
     .seg = 0x100,
     .sti_gip = 0x68,
+    .seg_check = 0x200,
     .retired = 0x40,
     .user_memops = 0x48,
     .user_memops_soft = 0x50,
@@ -63,6 +70,9 @@ static const struct {
     {"[r15+0x68]",  "[vcpu.sti_gip]" },
     {"[r15+0x14C]", "[vcpu.fs]"      },
     {"[r15+0x13C]", "[vcpu.ds]"      },
+    {"[r15+0x20]",  "[vcpu.es_base]" },
+    {"[r15+0x28]",  "[vcpu.ss_base]" },
+    {"[r15+0x2C]",  "[vcpu.ds_base]" },
 };
 
 /* ---- Text ---- */
@@ -155,6 +165,15 @@ static struct ccf *translate(const uint8_t *page, uint32_t mode, bool soft)
 
 /* ---- Printing ---- */
 
+/* check_ds_load and kin. */
+static void put_check(struct text *t, unsigned which)
+{
+    static const char *const seg[] = {"es", "cs", "ss", "ds", "fs", "gs"};
+
+    put(t, "check_%s_%s%s", seg[which / 4], which & 1 ? "store" : "load",
+        which & 2 ? "_down" : "");
+}
+
 static void put_address(struct text *t, const struct ccf *ccf, uint64_t to)
 {
     if (to == glue.exit)
@@ -167,6 +186,9 @@ static void put_address(struct text *t, const struct ccf *ccf, uint64_t to)
         put(t, "load_probe");
     else if (to == glue.probe[0][1] || to == glue.probe[1][1])
         put(t, "store_probe");
+    else if (to >= glue.check[0][0][0] &&
+             to < glue.check[0][0][0] + SEG_COUNT * 4)
+        put_check(t, (unsigned)(to - glue.check[0][0][0]));
     else if (to - ccf->start < ccf->host_len)
         put(t, "+%llx", (unsigned long long)(to - ccf->body));
     else
@@ -310,6 +332,8 @@ static void setup(void)
     glue.probe[0][1] = glue.exit + 64;
     glue.probe[1][0] = glue.exit + 80;
     glue.probe[1][1] = glue.exit + 96;
+    for (unsigned i = 0; i < SEG_COUNT * 4; i++)
+        glue.check[i / 4][i & 1][i >> 1 & 1] = glue.exit + 112 + i;
     stubs = (struct tc_stubs){glue.miss, glue.lookup};
     tc_set_stubs(tc, &stubs);
 }

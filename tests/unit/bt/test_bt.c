@@ -161,6 +161,95 @@ START_TEST(rings_1_and_2_run_in_ccfs_and_obey_iopl)
 }
 END_TEST
 
+static void set(struct vcpu *v, enum seg seg, uint32_t base, uint32_t limit,
+                uint32_t off, uint32_t on)
+{
+    struct segment segment = v->seg[seg];
+
+    segment.base = base;
+    segment.limit = limit;
+    segment.attr = (segment.attr & ~off) | on;
+    vcpu_set_seg(v, seg, &segment);
+}
+
+static void odd_segments(struct vcpu *v)
+{
+    set(v, SEG_DS, DATA, 0xfff, 0, 0);
+    set(v, SEG_ES, DATA + 0x1000, 0xff, 0, SEG_DOWN);
+    set(v, SEG_SS, 0x40000, STACK - 0x40000 + 0xfff, 0, 0);
+    set(v, SEG_FS, DATA, 0xfff, SEG_WRITABLE, 0);
+    set(v, SEG_GS, 0, 0, 0, SEG_UNUSABLE);
+    v->regs[REG_ESP] = STACK - 0x40000;
+    v->regs[REG_ESI] = 0x200;
+    v->regs[REG_EDI] = 0x200;
+}
+
+START_TEST(segments_that_are_not_flat_run_in_ccfs)
+{
+    /* mov ecx, 200; 1: mov [ecx*4], ecx; add es:[ecx*4 + 100h], ecx; push ecx;
+     * mov eax, fs:[ecx*4]; pop ebx; push dword [ecx*4]; pop dword es:[edi];
+     * movsd; bts [esi], ecx; call 2f; dec ecx; jnz 1b; ud2;
+     * 2: xchg [ebx*4], eax; ret */
+    static const uint8_t code[] = {
+        0xb9, 0xc8, 0,    0,    0,    0x89, 0x0c, 0x8d, 0,    0,    0,
+        0,    0x26, 0x01, 0x0c, 0x8d, 0,    1,    0,    0,    0x51, 0x64,
+        0x8b, 0x04, 0x8d, 0,    0,    0,    0,    0x5b, 0xff, 0x34, 0x8d,
+        0,    0,    0,    0,    0x26, 0x8f, 0x07, 0xa5, 0x0f, 0xab, 0x0e,
+        0xe8, 5,    0,    0,    0,    0x49, 0x75, 0xd1, UD2,  0x87, 0x04,
+        0x9d, 0,    0,    0,    0,    0xc3};
+
+    both_from(odd_segments, code, sizeof(code), 20);
+}
+END_TEST
+
+/* Each is one access out of line: the fault and the state must be exact. */
+static const struct {
+    uint8_t len;
+    uint8_t code[14];
+} denied[] = {
+    {10, {0x50, 0xc7, 0x05, 0xfd, 0x0f, 0, 0, 1, 0, 0}            }, /* DS: limit */
+    {7,  {0x50, 0x8b, 0x05, 0xfd, 0x0f, 0, 0}                     }, /* likewise */
+    {7,  {0x50, 0x8b, 0x05, 0xfd, 0xff, 0xff, 0xff}               }, /* wraps */
+    {7,  {0x26, 0xa1, 0xff, 0, 0, 0, 0x90}                        }, /* ES: low */
+    {7,  {0x26, 0xa3, 0xfc, 0, 0, 0, 0x90}                        }, /* likewise */
+    {7,  {0x64, 0xa3, 0, 0, 0, 0, 0x90}                           }, /* read-only */
+    {7,  {0x65, 0xa1, 0, 0, 0, 0, 0x90}                           }, /* null */
+    {6,  {0xbc, 0xff, 0xff, 0xff, 0x7f, 0x50}                     }, /* SS: PUSH */
+    {11, {0xbc, 0xff, 0xff, 0xff, 0x7f, 0xe8, 0, 0, 0, 0}         }, /* CALL */
+    {6,  {0xbc, 0xff, 0xff, 0xff, 0x7f, 0xc3}                     }, /* RET */
+    {8,  {0x8f, 0x05, 0, 0x10, 0, 0, 0x90, 0x90}                  }, /* POP m */
+    {8,  {0xff, 0x35, 0, 0x10, 0, 0, 0x90, 0x90}                  }, /* PUSH m */
+    {8,  {0xbf, 0xfe, 0, 0, 0, 0xa5, 0x90, 0x90}                  }, /* MOVSD */
+    {8,  {0xbe, 0xfe, 0x0f, 0, 0, 0xa5, 0x90, 0x90}               }, /* MOVSD */
+    {13, {0xb8, 0, 0x80, 0, 0, 0x0f, 0xab, 0x05, 0, 0, 0, 0, 0x90}}, /* BTS */
+};
+
+START_TEST(an_access_that_its_segment_denies_faults_as_interpreted)
+{
+    uint8_t code[1 + sizeof(denied->code)] = {0x90}; /* NOP */
+
+    memcpy(code + 1, denied[_i].code, denied[_i].len);
+    both_from(odd_segments, code, 1u + denied[_i].len, 4);
+}
+END_TEST
+
+START_TEST(a_long_time_without_code_takes_no_stack)
+{
+    /* mov ecx, 100000; 1: dec ecx; jnz 1b; ud2 */
+    static const uint8_t code[] = {0xb9, 0xa0, 0x86, 0x01, 0,
+                                   0x49, 0x75, 0xfd, UD2};
+    struct machine *m = machine_new(true, SOFT_NONE);
+
+    load(m, CODE, code, sizeof(code));
+    m->vcpu.dr[7] |= 1;
+    m->vcpu.dr[0] = STACK;
+    run(m);
+    ck_assert_uint_eq(m->vcpu.regs[REG_ECX], 0);
+    ck_assert_uint_eq(m->stats.count[STAT_INSN_CCF], 0);
+    machine_destroy(m);
+}
+END_TEST
+
 START_TEST(a_counting_loop_gives_the_interpreters_state)
 {
     /* mov ecx, 1000; 1: add eax, ecx; dec ecx; jnz 1b */
@@ -554,6 +643,11 @@ int main(void)
     SRunner *runner = srunner_create(suite);
 
     tcase_add_test(tcase, rings_1_and_2_run_in_ccfs_and_obey_iopl);
+    tcase_add_test(tcase, segments_that_are_not_flat_run_in_ccfs);
+    tcase_add_loop_test(tcase,
+                        an_access_that_its_segment_denies_faults_as_interpreted,
+                        0, ARRAY_COUNT(denied));
+    tcase_add_test(tcase, a_long_time_without_code_takes_no_stack);
     tcase_add_test(tcase, a_counting_loop_gives_the_interpreters_state);
     tcase_add_test(tcase, calls_and_returns_keep_the_stack);
     tcase_add_test(tcase, an_unbalanced_return_goes_where_the_guest_says);

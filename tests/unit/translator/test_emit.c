@@ -47,6 +47,8 @@ static int64_t probed;    /* bytes that one has found at r8 */
 static bool probed_to_write;
 static uint64_t load_probe;
 static uint64_t store_probe;
+static uint32_t mode;
+static bool apart; /* soft, or some segment has its limit checked */
 
 static const char *const handler_of[OP_COUNT] = {
 #define OP(mnemonic, feature, interp, xlat, undefined_flags) \
@@ -84,6 +86,7 @@ static const struct xlat_layout layout = {
     .seg_base = offsetof(struct vcpu, seg_base),
     .seg = offsetof(struct vcpu, seg),
     .sti_gip = offsetof(struct vcpu, sti_gip),
+    .seg_check = offsetof(struct vcpu, seg_check),
     .retired = offsetof(struct vcpu, ccf_retired),
     .user_memops = offsetof(struct vcpu, user_memops),
     .user_memops_soft = offsetof(struct vcpu, user_memops_soft),
@@ -110,6 +113,8 @@ static void setup(void)
     config.glue.lookup = config.glue.exit + 32;
     load_probe = config.glue.exit + 48;
     store_probe = config.glue.exit + 64;
+    for (unsigned i = 0; i < SEG_COUNT * 4; i++)
+        config.glue.check[i / 4][i & 1][i >> 1 & 1] = config.glue.exit + 80 + i;
     for (unsigned user = 0; user < 2; user++) {
         config.glue.probe[user][0] = load_probe;
         config.glue.probe[user][1] = store_probe;
@@ -172,9 +177,10 @@ static bool is_vcpu_field(int64_t offset)
     return offset == layout.eflags || offset == layout.if_flag ||
            offset == layout.irq_line || offset == layout.retired ||
            offset == layout.user_memops || offset == layout.user_memops_soft ||
-           (soft && offset == layout.held) || offset == layout.sti_gip ||
-           is_selector(offset) || offset == layout.seg_base + 4 * SEG_FS ||
-           offset == layout.seg_base + 4 * SEG_GS;
+           (apart && offset == layout.held) || offset == layout.sti_gip ||
+           is_selector(offset) ||
+           (offset >= layout.seg_base &&
+            offset < layout.seg_base + 4 * (int)SEG_COUNT);
 }
 
 static bool is_string_operand(const ZydisDecodedOperandMem *mem)
@@ -255,7 +261,7 @@ static bool is_safe_register(const ZydisDecodedOperand *operand)
     if (reg >= ZYDIS_REGISTER_SPL && reg <= ZYDIS_REGISTER_DIL)
         return false;
     switch (full_register(reg)) {
-    case 10: return soft || !written;
+    case 10: return apart || !written;
     case 8: probed = written ? 0 : probed; return true;
     case 4: return false;     /* rsp */
     case 13:                  /* the window */
@@ -275,12 +281,12 @@ static bool is_safe_wide(const ZydisDecodedInstruction *in,
         return true;
     if (in->mnemonic != ZYDIS_MNEMONIC_MOV &&
         in->mnemonic != ZYDIS_MNEMONIC_LEA &&
-        !(soft && in->mnemonic == ZYDIS_MNEMONIC_NOT))
+        !(apart && in->mnemonic == ZYDIS_MNEMONIC_NOT))
         return false;
     if (operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY)
         return operands[0].mem.base == ZYDIS_REGISTER_R15;
     to = full_register(operands[0].reg.value);
-    return to == 9 || to == 1 || (soft && to >= 8 && to <= 11) ||
+    return to == 9 || to == 1 || (apart && to >= 8 && to <= 11) ||
            (is("string") && (to == 6 || to == 7));
 }
 
@@ -320,17 +326,17 @@ static bool is_translators(const ZydisDecodedInstruction *in)
     case ZYDIS_MNEMONIC_LEA:
     case ZYDIS_MNEMONIC_JMP:
     case ZYDIS_MNEMONIC_JECXZ: return true;
-    case ZYDIS_MNEMONIC_NOT: return soft;
+    case ZYDIS_MNEMONIC_NOT: return apart;
     case ZYDIS_MNEMONIC_SARX:
     case ZYDIS_MNEMONIC_SHLX:
-    case ZYDIS_MNEMONIC_MOVSX: return soft && is_bit_test();
+    case ZYDIS_MNEMONIC_MOVSX: return apart && is_bit_test();
     case ZYDIS_MNEMONIC_MOVZX:
         return is("push") || is("mov_seg") || is("jmp") || is("call") ||
                is("sti") || is("pushf");
     case ZYDIS_MNEMONIC_PUSHFQ:
     case ZYDIS_MNEMONIC_POP: return is("pushf");
     case ZYDIS_MNEMONIC_RET:
-    case ZYDIS_MNEMONIC_CALL: return soft || is("ret") || is("call");
+    case ZYDIS_MNEMONIC_CALL: return apart || is("ret") || is("call");
     default: return false;
     }
 }
@@ -385,8 +391,8 @@ static uint32_t pending_delta(void)
 static bool same_memory(const ZydisDecodedOperand *g,
                         const ZydisDecodedOperand *h)
 {
-    bool based = g->mem.segment == ZYDIS_REGISTER_FS ||
-                 g->mem.segment == ZYDIS_REGISTER_GS;
+    unsigned seg = (unsigned)(g->mem.segment - ZYDIS_REGISTER_ES);
+    bool based = mode_seg_kind(mode, seg) != SEG_KIND_FLAT;
     uint32_t delta = g->mem.base == ZYDIS_REGISTER_ESP ? pending_delta() : 0;
 
     if (g->size != h->size)
@@ -410,8 +416,9 @@ static bool same_operand(const ZydisDecodedOperand *g,
         return false;
     switch (g->type) {
     case ZYDIS_OPERAND_TYPE_REGISTER:
-        if (soft && is_bit_test() && guest.raw.modrm.mod != 3)
-            return full_register(h->reg.value) == 9;
+        if (apart && is_bit_test() && guest.raw.modrm.mod != 3 &&
+            full_register(h->reg.value) == 9)
+            return true;
         return h->reg.value == renamed(g->reg.value);
     case ZYDIS_OPERAND_TYPE_MEMORY: return same_memory(g, h);
     case ZYDIS_OPERAND_TYPE_IMMEDIATE:
@@ -487,15 +494,31 @@ static void check_ccf(const struct ccf *ccf)
     ck_assert(found || stepped || !is_copied());
 }
 
+#define ANY_STATE \
+    (MODE_USER | MODE_X87 | MODE_SSE | MODE_TSC | MODE_COUNT | MODE_IF)
+#define KINDS_BUT_CS    0xff3u /* two bits a segment */
+#define STRING_SEGS     0xff3u
+#define UPPER_KIND_BITS 0x555u
+
+static uint32_t random_mode(void)
+{
+    uint32_t state = any() % 4 ? ANY_STATE : any() & ANY_STATE;
+
+    if (any() % 2)
+        return state | MODE_SEG(SEG_FS, SEG_KIND_BASED) |
+               MODE_SEG(SEG_GS, SEG_KIND_BASED);
+    return state | (any() & KINDS_BUT_CS) << MODE_SEG_SHIFT;
+}
+
 /* Translate; true when the interpreter is not needed. */
 static bool translate(enum insn_op *op)
 {
-    const struct insn_mode mode = {.features = UINT32_MAX, .code32 = true};
+    const struct insn_mode decode = {.features = UINT32_MAX, .code32 = true};
     struct xlat_request request = {.gip = GIP, .page = {page}};
     struct ccf *ccf;
     struct insn in;
 
-    if (insn_decode(&in, mode, guest_bytes, sizeof(guest_bytes)) != INSN_OK)
+    if (insn_decode(&in, decode, guest_bytes, sizeof(guest_bytes)) != INSN_OK)
         return false;
     *op = in.op;
     handler = handler_of[in.op];
@@ -504,9 +527,12 @@ static bool translate(enum insn_op *op)
     probed = probe_len = 0;
     page[GIP & PAGE_MASK] = PUSH_EAX;
     memcpy(page + (GIP & PAGE_MASK) + pushed, guest_bytes, sizeof(guest_bytes));
-    request.mode = any() % 4 ? 0x7f : any() & 0x7f;
+    mode = request.mode = random_mode();
+    soft |= is("string") && (mode >> MODE_SEG_SHIFT & STRING_SEGS);
+    apart = soft || (mode >> (MODE_SEG_SHIFT + 1) & UPPER_KIND_BITS) ||
+            mode_seg_kind(mode, SEG_SS) != SEG_KIND_FLAT;
     if (soft && any() % 2)
-        request.mode |= MODE_SOFT;
+        mode = request.mode |= MODE_SOFT;
     ccf = xlat_tu(pushed ? xlat_pushed : xlat, &request);
     ck_assert_ptr_nonnull(ccf);
     check_ccf(ccf);
