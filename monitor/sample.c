@@ -142,7 +142,7 @@ void sampler_report(const struct sampler *sampler)
     const struct lockstep_counts *c = &sampler->counts;
 
     fprintf(stderr,
-            "sample: the engines agree: samples=%llu tu_insns=%llu "
+            "sample: equal samples=%llu tu_insns=%llu "
             "tu_compares=%llu chain_insns=%llu chain_compares=%llu "
             "exceptions=%llu interrupts=%llu ms=%llu\n",
             (unsigned long long)sampler->samples,
