@@ -60,6 +60,7 @@ static const struct state_field vcpu_fields[] = {
     STATE_SKIP(user_memops_soft),
     STATE_SKIP(soft_pc),
     STATE_SKIP(held),
+    STATE_SKIP(sti_gip),
     STATE_SKIP(soft_tlb),
     STATE_SKIP(tsc_stopped),
     STATE_SKIP(exc),
