@@ -7,7 +7,8 @@
  *
  *  1. walk the guest's tables as the access does: a fault is the guest's own;
  *  2. decide whether this window may map the page at all: MMIO, stores to ROM
- *     and to traced frames, and supervisor accesses to user pages may not;
+ *     and to traced frames, and supervisor accesses to user pages or to a
+ *     region that thrashes may not;
  *  3. a store to a synced leaf table ends its trace and goes on;
  *  4. bind the region to the entries walked, and take them into the leaf's
  *     snapshot;
@@ -216,6 +217,8 @@ static enum mmu_result resolve(struct mmu *mmu, gva_t gva, bool write)
         return MMU_SOFT;
     if (access.user)
         fill.window = mmu_user_window(mmu);
+    else if (thrash_is_soft(mmu, fill.window, fill.page))
+        return MMU_SOFT;
     fill.gfn = walk.gfn;
     return map_frame(mmu, &fill, &walk, write);
 }
@@ -235,6 +238,7 @@ void fault_prefill(struct mmu *mmu, struct window *window, uint32_t page)
     bool write;
     if (!(mmu->role & ROLE_PG) || !gwalk_peek(mmu, page, &walk) ||
         !(walk.pde.v & PTE_A) || !walk.accessed || walk.user != window->user ||
+        thrash_is_soft(mmu, window, page) ||
         gmem_lookup(mmu->gmem, walk.gfn, NULL, NULL) == GMEM_NONE)
         return;
     fill.gfn = walk.gfn;

@@ -121,6 +121,7 @@ void mmu_sync_role(struct mmu *mmu)
                  mmu->vcpu->eip, mmu->role, role, (unsigned long long)version);
     /* With the old role: it is what the regions are indexed by. */
     drop_all(mmu);
+    thrash_forget(mmu);
     mmu->role = role;
     mmu->map_version = version;
     mmu->wp_seen |= (mmu->vcpu->cr0 & CR0_WP) != 0;
@@ -264,6 +265,8 @@ static void flush_region(struct mmu *mmu, struct window *window, uint32_t index,
     struct gpde pde;
     if (region->present == 0 || !gwalk_pde(mmu, index, &pde) ||
         !spt_keeps(region->pde.v, pde.v)) {
+        if (region->present != 0 && !window->user)
+            thrash_dropped(mmu, index);
         spt_drop_region(mmu, window, index);
         return;
     }
@@ -289,6 +292,7 @@ void mmu_load_cr3(struct mmu *mmu)
         return;
     uint32_t key = root_key(mmu);
     struct window *window = find_window(mmu, key);
+    mmu->loads++;
     bool switched = window == NULL || window != mmu->current_user;
     mmu->current_user = window;
     if (switched)

@@ -72,7 +72,8 @@ enum mmu_result {
     MMU_EMULATE, /* RAM access that must not be mapped: a traced frame, MMIO,
                   * ROM, a straddle: the interpreter runs the instruction */
     MMU_SOFT,    /* as EMULATE, and the site will keep faulting: supervisor
-                  * code touching a user page, or a WP=0 store */
+                  * code touching a user page, a WP=0 store, a region of the
+                  * kernel window that roots map differently */
     MMU_TRUE     /* the guest's own #PF: vcpu->exc is filled */
 };
 

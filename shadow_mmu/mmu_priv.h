@@ -5,7 +5,7 @@
 /*
  * PURPOSE: the structures of the shadow MMU, and what its files call of each
  * other, bottom to top: walk.c, window.c, spt.c, leaf.c, trace.h,
- * fault.c, mmu.c.
+ * thrash.c, fault.c, mmu.c.
  *
  *   struct mmu
  *     window[]            [0] is the kernel window, the rest user windows
@@ -113,6 +113,14 @@ struct leaf {
     };
 };
 
+/* How often a region of the kernel window was dropped because the root maps it
+ * otherwise (thrash.c). */
+struct thrash {
+    uint32_t last;  /* mmu->loads at the last drop */
+    uint16_t drops; /* in short order */
+    bool is_soft;   /* given up: it is not mapped */
+};
+
 /* The pages that INVLPG was executed for, one after the other: [first, next). */
 struct flush_range {
     uint32_t first;
@@ -133,6 +141,8 @@ struct mmu {
     uint64_t map_version;
     uint64_t tick;
     struct flush_range flushed;
+    uint32_t loads; /* MOV CR3 */
+    struct thrash thrash[REGION_MAX];
     uint64_t lives;              /* windows' lives so far */
     struct window *current_user; /* NULL: none made for this CR3 yet */
     uint64_t area;               /* host address of the claim page */
@@ -305,6 +315,16 @@ bool leaf_check(struct mmu *mmu, struct leaf *leaf, uint32_t low,
 void leaf_flush(struct mmu *mmu, struct leaf *leaf);
 /* The guest is about to store to it: end the trace. */
 void leaf_unsync(struct mmu *mmu, struct leaf *leaf);
+
+/* ---- thrash.c ---- */
+
+/* A region of the kernel window was dropped at MOV CR3. */
+void thrash_dropped(struct mmu *mmu, uint32_t index);
+/* Whether the page lies in a region that is given up. May end that. */
+bool thrash_is_soft(struct mmu *mmu, const struct window *window,
+                    uint32_t page);
+/* The paging mode changed. */
+void thrash_forget(struct mmu *mmu);
 
 /* ---- fault.c ---- */
 

@@ -212,6 +212,11 @@ static const char *check_region(const struct mmu *mmu,
     uint32_t first = index << region_shift(mmu), present = 0;
     for (uint32_t i = 0; i < BIT(region_shift(mmu)); i++)
         present += window_spte(window, first + i).v & SPTE_PRESENT;
+    for (uint32_t i = 0; i < BIT(region_shift(mmu)); i++) {
+        if (!window->user && mmu->thrash[index].is_soft &&
+            (window_spte(window, first + i).v & SPTE_MAPPED))
+            return "a region that is given up is mapped";
+    }
     if (region->watched && mmu->uffd < 0)
         return "a region is registered with a userfaultfd that is not there";
     if (present != region->present)

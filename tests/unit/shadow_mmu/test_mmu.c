@@ -420,6 +420,50 @@ START_TEST(a_range_that_was_cleared_is_dropped_by_the_first_invlpg)
 }
 END_TEST
 
+/* Both roots map C0400000h, each in its own way. */
+static void switch_and_write(gfn_t root, gfn_t table, enum outcome expected)
+{
+    put(root, (KERNEL_GVA >> 22) + 1, frame(table) | RWX);
+    put(table, 0, frame(DATA + table) | RWX);
+    load_root(root);
+    ck_assert_int_eq(model_write(model, KERNEL_GVA + 0x400000, 1), expected);
+    ck_sound();
+}
+
+START_TEST(a_region_that_roots_map_differently_goes_soft)
+{
+    unsigned count = 0;
+    for (; stat(STAT_SOFT_REGIONS) == 0; count++) {
+        ck_assert_uint_lt(count, 100);
+        switch_and_write(ROOT_A, USER_A, DONE);
+        put(ROOT_B, (KERNEL_GVA >> 22) + 1, frame(USER_B) | RWX);
+        load_root(ROOT_B);
+    }
+    ck_assert_uint_eq(stat(STAT_REGION_DROPS), count);
+    switch_and_write(ROOT_B, USER_B, SOFT);
+    switch_and_write(ROOT_A, USER_A, SOFT);
+    ck_assert_uint_eq(stat(STAT_REGION_DROPS), count);
+    /* Others are as they were, and it may come back. */
+    put(KERNEL, 0, frame(DATA) | RWX);
+    ck_reads(KERNEL_GVA, DATA);
+    for (unsigned i = 0; i < 5000; i++)
+        load_root(i & 1 ? ROOT_A : ROOT_B);
+    switch_and_write(ROOT_A, USER_A, DONE);
+}
+END_TEST
+
+START_TEST(a_region_that_is_dropped_now_and_then_stays)
+{
+    for (unsigned i = 0; i < 40; i++) {
+        switch_and_write(ROOT_A, USER_A, DONE);
+        switch_and_write(ROOT_B, USER_B, DONE);
+        for (unsigned k = 0; k < 70; k++)
+            load_root(ROOT_B);
+    }
+    ck_assert_uint_eq(stat(STAT_SOFT_REGIONS), 0);
+}
+END_TEST
+
 START_TEST(a_prefill_sets_neither_accessed_nor_dirty)
 {
     put(KERNEL, 0, frame(DATA) | P | W);
@@ -818,6 +862,8 @@ static TCase *make_tcase(const char *name, SFun setup_kind)
                    a_range_that_is_unmapped_page_by_page_is_dropped_ahead);
     tcase_add_test(tcase,
                    a_range_that_was_cleared_is_dropped_by_the_first_invlpg);
+    tcase_add_test(tcase, a_region_that_roots_map_differently_goes_soft);
+    tcase_add_test(tcase, a_region_that_is_dropped_now_and_then_stays);
     tcase_add_test(tcase, a_prefill_sets_neither_accessed_nor_dirty);
     tcase_add_test(tcase,
                    a_prefill_leaves_accessed_of_the_directory_to_an_access);
