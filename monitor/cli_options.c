@@ -244,8 +244,13 @@ bool cli_set_machine(struct cli *cli, const char *value)
         if (!strcmp(property.key, "accel")) {
             if (!cli_set_accel(cli, property.value))
                 return false;
+        } else if (!strcmp(property.key, "dump-guest-core")) {
+            cli->config->dump_ram = !strcmp(property.value, "on");
+            if (!cli->config->dump_ram && strcmp(property.value, "off") != 0)
+                return cli_fail(cli, "dump-guest-core is on or off");
         } else if (strcmp(property.key, "type") != 0) {
-            return unknown_property(cli, &property, "type, accel");
+            return unknown_property(cli, &property,
+                                    "type, accel, dump-guest-core");
         } else if (strcmp(property.value, "pc") != 0 &&
                    strncmp(property.value, "pc-i440fx", 9) != 0) {
             return cli_fail(cli, "the only machine is pc");

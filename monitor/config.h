@@ -73,7 +73,8 @@ struct config {
     bool paused; /* -S */
     bool verify; /* --verify: check invariants as the guest runs */
     enum stats_format stats;
-    bool sandbox; /* the front end gives up system calls (monitor/sandbox.h) */
+    bool dump_ram; /* a core dump of popf has the guest's RAM in it */
+    bool sandbox;  /* the front end gives up system calls (monitor/sandbox.h) */
 };
 
 /* QEMU's defaults where it has some. */

@@ -369,8 +369,10 @@ static int create_parts(struct vm *vm, struct load_error *error)
 {
     int code = gmem_create(&vm->gmem, vm->config.ram_len);
 
-    if (code == 0)
+    if (code == 0) {
+        gmem_set_dump(vm->gmem, vm->config.dump_ram);
         code = create_console(vm, error);
+    }
     if (code == 0)
         code = hmp_create(&vm->hmp, vm, monitor_write);
     if (code == 0)

@@ -56,8 +56,10 @@ static int create_memfd(const char *name, uint64_t len, int *fd, uint8_t **base)
     if (map == MAP_FAILED)
         return -errno;
     *base = map;
-    /* Guest RAM in a core dump is gigabytes of no use. */
-    (void)madvise(map, len, MADV_DONTDUMP);
+    /* RAM in a core dump is gigabytes, and nobody else's business. */
+    if (madvise(map, len, MADV_DONTDUMP) != 0 ||
+        madvise(map, len, MADV_DONTFORK) != 0)
+        return -errno;
     return 0;
 }
 
@@ -98,6 +100,11 @@ void gmem_destroy(struct gmem *gmem)
         close(gmem->fd);
     free(gmem->frame_flags);
     free(gmem);
+}
+
+void gmem_set_dump(struct gmem *gmem, bool on)
+{
+    (void)madvise(gmem->base, gmem->fd_len, on ? MADV_DODUMP : MADV_DONTDUMP);
 }
 
 int gmem_fd(const struct gmem *gmem)

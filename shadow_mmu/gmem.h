@@ -22,6 +22,9 @@ struct gmem;
 MUST_CHECK int gmem_create(struct gmem **out, uint64_t ram_len);
 void gmem_destroy(struct gmem *gmem);
 
+/* Whether a core dump of the process has the memory in it (no). */
+void gmem_set_dump(struct gmem *gmem, bool on);
+
 /* The memfd, for mapping frames into windows: frame gfn is at offset
  * given by gmem_lookup(). Read-write mapping of the whole memfd: gmem_base(). */
 int gmem_fd(const struct gmem *gmem);

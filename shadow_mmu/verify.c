@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* pread */
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "shadow_mmu/mmu_priv.h"
@@ -429,6 +430,35 @@ static const char *check_protections(const struct mmu *mmu)
     return why;
 }
 
+/* What /proc/self/smaps says of the windows' VMAs: not dumped (dd), not
+ * inherited (dc), registered with userfaultfd (uw) as the regions say. */
+static const char *check_flags(const struct mmu *mmu)
+{
+    char line[512];
+    const char *why = NULL;
+    unsigned long long from, to, at = 0;
+    const uint64_t end = mmu->area + (2 * WINDOW_COUNT + 2) * WINDOW_LEN;
+    FILE *smaps = fopen("/proc/self/smaps", "re");
+    if (smaps == NULL)
+        return "/proc/self/smaps cannot be read";
+    while (why == NULL && fgets(line, sizeof(line), smaps) != NULL) {
+        if (sscanf(line, "%llx-%llx ", &from, &to) == 2)
+            at = from;
+        if (at <= mmu->area || at >= end || strncmp(line, "VmFlags:", 8) != 0)
+            continue;
+        uint64_t slot = (at - mmu->area - WINDOW_LEN) / (2 * WINDOW_LEN);
+        const struct window *window = &mmu->window[slot];
+        const uint64_t page = (at - window->base) >> PAGE_SHIFT;
+        if (strstr(line, " dd") == NULL || strstr(line, " dc") == NULL)
+            why = "a window would be dumped or inherited";
+        else if ((strstr(line, " uw") != NULL) !=
+                 window->region[page >> region_shift(mmu)].watched)
+            why = "a VMA's registration is not its region's";
+    }
+    fclose(smaps);
+    return why;
+}
+
 const char *spt_verify_host(struct mmu *mmu)
 {
     FILE *maps = fopen("/proc/self/maps", "re");
@@ -454,5 +484,7 @@ const char *spt_verify_host(struct mmu *mmu)
         why = "the host maps fewer pages than the sptes say";
     if (why == NULL && vmas != mmu->vmas)
         why = "the host has another number of VMAs than counted";
+    if (why == NULL)
+        why = check_flags(mmu);
     return why == NULL ? check_protections(mmu) : why;
 }

@@ -136,6 +136,13 @@ static void populate(const struct window *window, const struct run *run)
                   run->write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 }
 
+/* No core dump shows the window's copy of RAM, and no child inherits it. */
+static bool keep_private(void *at, size_t len)
+{
+    return madvise(at, len, MADV_DONTDUMP) == 0 &&
+           madvise(at, len, MADV_DONTFORK) == 0;
+}
+
 bool window_map(struct mmu *mmu, struct window *window, const struct run *run)
 {
     ENSURE(run->count > 0 && run->page + run->count <= WINDOW_PAGES);
@@ -147,11 +154,11 @@ bool window_map(struct mmu *mmu, struct window *window, const struct run *run)
     int flags = MAP_SHARED | MAP_FIXED;
     if (run->count <= SHORT_RUN)
         flags |= MAP_POPULATE;
+    const size_t len = (size_t)run->count << PAGE_SHIFT;
     void *want = host_address(window, run->page);
-    void *got = mmap(want, (size_t)run->count << PAGE_SHIFT,
-                     run->write ? PROT_READ | PROT_WRITE : PROT_READ, flags,
-                     gmem_fd(mmu->gmem), (off_t)offset);
-    if (got != want)
+    void *got = mmap(want, len, run->write ? PROT_READ | PROT_WRITE : PROT_READ,
+                     flags, gmem_fd(mmu->gmem), (off_t)offset);
+    if (got != want || !keep_private(got, len))
         return false;
     if (run->count > SHORT_RUN)
         populate(window, run);

@@ -53,6 +53,34 @@ def mappings(popf, accel, elf):
     print(f"checks: {count}")
 
 
+def dumped(popf, accel, elf, *options):
+    """Mappings of guest RAM, and those of them that a core dump would have."""
+    found = [0, 0]
+    is_ram = False
+    with start(popf, accel, elf, "-append", "prompt", *options) as machine:
+        machine.expect("selftest> ", 30)
+        with open(f"/proc/{machine.process.pid}/smaps",
+                  encoding="utf-8") as smaps:
+            for line in smaps:
+                if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+                    is_ram = "memfd:popf-ram" in line
+                elif line.startswith("VmFlags:") and is_ram:
+                    found[0] += 1
+                    found[1] += " dd" not in line
+        machine.send("poweroff")
+        check(machine.wait(30) == 0, "did not power off")
+    return found
+
+
+def core(popf, accel, elf):
+    """A core dump has guest RAM in it if asked for, and then once."""
+    for options, expected in (((), 0), (("-machine", "pc"), 0),
+                              (("-machine", "dump-guest-core=on"), 1)):
+        mapped, shown = dumped(popf, accel, elf, *options)
+        print(*options, f"RAM mapped {mapped} times, dumped {shown} times")
+        check(mapped >= 2 and shown == expected, f"dumped {shown} times")
+
+
 def descriptors(popf, accel, elf):
     """Its pipes, its own memory and timers, and nothing that leads out."""
     with start(popf, accel, elf, "-append", "prompt") as machine:
@@ -121,5 +149,6 @@ def jail(popf, accel, elf):
 
 
 if __name__ == "__main__":
-    sys.exit(guest.main({"mappings": mappings, "descriptors": descriptors,
+    sys.exit(guest.main({"mappings": mappings, "core": core,
+                         "descriptors": descriptors,
                          "sandbox": sandbox, "jail": jail}, sys.argv[1:]))

@@ -157,8 +157,9 @@ START_TEST(options_fill_their_fields)
         parse("-kernel k -initrd i -append a_b -name n -no-reboot -S -verify "
               "-device isa-debug-exit,iobase=0xf4,iosize=4 --stats=json "
               "-rtc base=1970-01-02 -debugcon file:d -net none -smp 1 "
-              "-machine pc,accel=interp"),
+              "-machine pc,accel=interp,dump-guest-core=on"),
         CLI_RUN);
+    ck_assert(config.dump_ram);
     ck_assert_str_eq(config.kernel, "k");
     ck_assert_str_eq(config.initrd, "i");
     ck_assert_str_eq(config.append, "a b");
