@@ -96,8 +96,7 @@ struct ccf {
     uint64_t start;
     uint32_t host_len;
     bool dead;
-    bool shelved;    /* dead, but tc_take_back() finds it */
-    bool taken_back; /* by tc_take_back(), at least once */
+    bool shelved; /* dead, but tc_take_back() finds it */
 
     struct ccf_point *points; /* sorted by host_offset */
     uint32_t point_count;

@@ -324,7 +324,6 @@ struct ccf *tc_take_back(struct tc *tc, gip_t gip, gfn_t gfn, uint32_t mode,
         stat_inc(tc->stats, STAT_TAKEN_ACROSS);
     ccf->source[0].gfn = gfn;
     ccf->dead = false;
-    ccf->taken_back = true;
     link_ccf(tc, ccf);
     return ccf;
 }

@@ -290,14 +290,14 @@ static struct next trapped(struct bt_vcpu *bt, uint32_t weight)
 {
     struct ccf *ccf = bt->trapped;
     uint32_t offset = bt->vcpu->eip & PAGE_MASK;
-    gfn_t gfn = ccf->source[0].gfn;
-    bool changed;
+    bool soft;
 
     bt_fpu_save_xmm(bt);
-    /* One that was taken back may be older than what is known of the site. */
-    changed = bt_site_trapped(bt, gfn, offset, weight) ||
-              (ccf->taken_back && bt_site_is_soft(bt, gfn, offset));
-    if (changed) {
+    soft = bt_site_trapped(bt, ccf->source[0].gfn, offset, weight);
+    /* Several CCFs may hold the site, translated before it was found soft. What
+     * traps there and is soft already, like an SSE operand that is not aligned,
+     * is the guest's own fault. */
+    if (soft && !bt->trapped_soft) {
         stat_inc(bt->stats, STAT_ADAPTATIONS);
         tc_drop(bt->tc, ccf);
         bt->stale++;

@@ -166,6 +166,7 @@ struct bt_vcpu {
     enum exit_kind last_exit;
     uint64_t entered;    /* host address the last CCF was entered at */
     struct ccf *trapped; /* of the last exit by a signal handler */
+    bool trapped_soft;   /* ... at an instruction on the soft path */
     void *handler_stack;
     size_t handler_stack_len;
 };
@@ -264,7 +265,7 @@ void bt_fpu_load(struct bt_vcpu *bt);
 /* struct mmu_host's upcall: bytes of a traced code frame were stored to. */
 void bt_code_written(void *opaque, gfn_t gfn, unsigned offset, unsigned len);
 
-/* A site trapped; true when it is to be translated soft from now on. */
+/* A site trapped; true when it is to be translated soft. */
 bool bt_site_trapped(struct bt_vcpu *bt, gfn_t gfn, uint32_t offset,
                      uint32_t weight);
 bool bt_site_is_soft(void *opaque, gfn_t gfn, uint32_t offset);

@@ -185,13 +185,11 @@ bool bt_site_trapped(struct bt_vcpu *bt, gfn_t gfn, uint32_t offset,
 {
     uint64_t key = gfn << PAGE_SHIFT | offset;
     struct bt_site *site = site_of(bt, key);
-    bool was_soft;
 
     if (site->key != key)
         *site = (struct bt_site){.key = key};
-    was_soft = site->traps >= SITE_SOFT;
     site->traps += weight;
-    return !was_soft && site->traps >= SITE_SOFT;
+    return site->traps >= SITE_SOFT;
 }
 
 bool bt_site_is_soft(void *opaque, gfn_t gfn, uint32_t offset)

@@ -78,6 +78,7 @@ static void save_state(struct bt_vcpu *bt, const greg_t *g, struct ccf *ccf,
     vcpu->ccf_retired -= point->uncounted;
     bt->host_sp = (uint64_t)g[REG_RSP];
     bt->trapped = ccf;
+    bt->trapped_soft = point->flags & POINT_SOFT;
 }
 
 /* Continue in the monitor instead. */

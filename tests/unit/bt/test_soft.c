@@ -361,6 +361,52 @@ START_TEST(another_cr3_is_another_space)
 }
 END_TEST
 
+/* ---- Sites ---- */
+
+static void setup_windows(void)
+{
+    setup_pair(SOFT_NONE, false);
+}
+
+/* The loop from its first instruction or from its second: two CCFs. */
+static void run_loop_from(gip_t eip)
+{
+    struct vcpu v = bt->vcpu;
+
+    system_enter(&v, &machine_system, false);
+    v.cr0 |= CR0_PG;
+    v.cr3 = DIRECTORY;
+    v.eip = eip;
+    put32(machine_ram(bt, COUNTER), 0, ROUNDS);
+    machine_set_vcpu(bt, &v);
+    ck_assert_int_eq(machine_run(bt, UINT64_MAX), VCPU_EXIT_HLT);
+}
+
+START_TEST(a_site_turns_soft_in_each_ccf_that_holds_it)
+{
+    const struct form form = {
+        "mov eax, [ebx]", {0x8b, 0x03},
+         2, false
+    };
+    const struct setting s = {
+        .offset = MIDDLE, .page = EBX_PAGE, .clear = PTE_U};
+    uint8_t *pte = machine_ram(bt, TABLE + EBX_PAGE / PAGE_SIZE * 4);
+
+    load(bt, &form, &s);
+    put32(machine_ram(bt, 0), TABLE + COUNTER / PAGE_SIZE * 4,
+          COUNTER | PTE_P | PTE_W);
+    run_loop_from(CODE);
+    run_loop_from(CODE + 5);
+    ck_assert_uint_eq(bt->stats.count[STAT_ADAPTATIONS], 0);
+    *pte |= PTE_U;
+    machine_stored(bt, TABLE, PAGE_SIZE);
+    run_loop_from(CODE + 5);
+    run_loop_from(CODE);
+    ck_assert_uint_ge(bt->stats.count[STAT_ADAPTATIONS], 2);
+    ck_assert_uint_le(bt->stats.count[STAT_CALLOUTS], 40);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("soft");
@@ -369,6 +415,7 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     const int count = ARRAY_COUNT(forms);
     TCase *young = tcase_create("young spaces");
+    TCase *sites = tcase_create("sites");
     int failed;
 
     tcase_set_timeout(tcase, 30);
@@ -387,7 +434,10 @@ int main(void)
     tcase_add_test(young, a_space_that_runs_for_long_gets_a_window);
     tcase_add_test(young, another_cr3_is_another_space);
     suite_add_tcase(suite, plain);
+    tcase_add_checked_fixture(sites, setup_windows, teardown);
+    tcase_add_test(sites, a_site_turns_soft_in_each_ccf_that_holds_it);
     suite_add_tcase(suite, young);
+    suite_add_tcase(suite, sites);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
