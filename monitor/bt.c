@@ -153,10 +153,10 @@ static struct next dispatch(struct bt_vcpu *bt)
 
     if (vcpu->kick)
         return leave_with(VCPU_EXIT_INTR);
-    if (vcpu->inhibit != INHIBIT_NONE || !bt_can_translate(vcpu))
+    if (vcpu->inhibit != INHIBIT_NONE || !bt_can_translate(bt))
         return step(bt, &left_nowhere);
     bt_set_mode(bt, bt_current_mode(bt));
-    pc = bt_lookup(bt, vcpu->eip);
+    pc = bt_lookup(bt, bt_gip(vcpu));
     if (pc == BT_FAULT)
         return deliver(bt);
     if (pc == BT_INTERPRET)
@@ -187,9 +187,9 @@ static struct next step(struct bt_vcpu *bt, const struct left *left)
         return leave_with(why);
     if (left->soft_miss)
         bt_soft_fill(bt, bt->target);
-    if (left->next.pc && !bt->single && vcpu->eip == left->next_gip &&
+    if (left->next.pc && !bt->single && bt_gip(vcpu) == left->next_gip &&
         stale == bt->stale && !vcpu->kick && vcpu->inhibit == INHIBIT_NONE &&
-        bt_can_translate(vcpu) && bt_current_mode(bt) == bt->mode) {
+        bt_can_translate(bt) && bt_current_mode(bt) == bt->mode) {
         vcpu->ccf_retired += left->next.counted;
         return left->next;
     }
@@ -207,7 +207,7 @@ static struct next step_exit(struct bt_vcpu *bt, const struct ccf_exit *exit)
         left.next.pc = exit->ccf->start + exit->resume_offset;
     if (exit->uncounted)
         left.next.counted = (uint16_t)(exit->uncounted - 1u);
-    bt->vcpu->eip = exit->target;
+    bt_set_gip(bt->vcpu, exit->target);
     return step(bt, &left);
 }
 
@@ -235,7 +235,7 @@ static struct next turned_back(struct bt_vcpu *bt, bool soft_miss)
         left.next.counted = next->uncounted;
         left.next.esp_delta = next->esp_delta;
     }
-    vcpu->eip = ccf->gip + point->gip_offset;
+    bt_set_gip(vcpu, ccf->gip + point->gip_offset);
     move_esp(vcpu, point->esp_delta);
     return step(bt, &left);
 }
@@ -270,13 +270,13 @@ static struct next chain_to(struct bt_vcpu *bt, struct ccf_exit *exit)
     struct ccf *from = exit->ccf;
     struct next next;
 
-    vcpu->eip = exit->target;
+    bt_set_gip(vcpu, exit->target);
     next = go_on(bt);
     if (!next.leave)
         next = dispatch(bt);
     /* Anything that moved meanwhile may have freed the exit. */
     if (next.pc && stale == bt->stale && !from->dead && !exit->chained &&
-        vcpu->eip == exit->target) {
+        bt_gip(vcpu) == exit->target) {
         struct ccf *to = tc_find_host(bt->tc, next.pc);
 
         if (to && to->body == next.pc && to->gip == exit->target &&
@@ -289,7 +289,7 @@ static struct next chain_to(struct bt_vcpu *bt, struct ccf_exit *exit)
 static struct next trapped(struct bt_vcpu *bt, uint32_t weight)
 {
     struct ccf *ccf = bt->trapped;
-    uint32_t offset = bt->vcpu->eip & PAGE_MASK;
+    uint32_t offset = bt_gip(bt->vcpu) & PAGE_MASK;
     bool soft;
 
     bt_fpu_save_xmm(bt);
@@ -312,7 +312,7 @@ static struct next handle(struct bt_vcpu *bt, const struct ccf_exit *exit)
     switch (exit->kind) {
     case EXIT_JUMP:
     case EXIT_CALL: return chain_to(bt, (struct ccf_exit *)exit);
-    case EXIT_LOOKUP: vcpu->eip = bt->target; return go_on(bt);
+    case EXIT_LOOKUP: bt_set_gip(vcpu, bt->target); return go_on(bt);
     case EXIT_STEP: return step_exit(bt, exit);
     case EXIT_MISS: return turned_back(bt, true);
     case EXIT_DENIED: return turned_back(bt, false);
@@ -497,6 +497,8 @@ int bt_create(const struct bt_config *config, struct bt_vcpu **out)
     bt->interp = config->interp;
     bt->gmem = config->gmem;
     bt->stats = config->vcpu->stats;
+    bt->cs_of[0].limit = UINT32_MAX;
+    bt->cs_count = 1;
     bt->count = config->count;
     bt->features = config->features;
     bt->deterministic = config->deterministic;

@@ -49,6 +49,8 @@ struct bt_config {
 #define BT_GS_UNKNOWN   UINT64_MAX
 #define BT_STACK_LEN    (64u * KIB)
 
+#define BT_CS_NONE MODE_CODE_COUNT
+
 enum bt_space { BT_KERNEL, BT_USER, BT_SPACE_COUNT };
 
 /* Lookup table: low 16 bits of the gip -> entry of a CCF. */
@@ -136,6 +138,13 @@ struct bt_vcpu {
     struct xlat *xlat;
     struct stats *stats;
 
+    /* Base and limit of CS by their number in the mode word. */
+    struct bt_cs {
+        uint32_t base;
+        uint32_t limit;
+    } cs_of[MODE_CODE_COUNT];
+    uint32_t cs_count;
+    uint32_t cs; /* of the vcpu's CS when it was asked for last */
     struct bt_context contexts[BT_SPACE_COUNT][BT_CONTEXTS];
     struct bt_context *context; /* of the current mode */
     uint64_t context_clock;
@@ -218,8 +227,19 @@ void world_enter_end(void);
 
 /* Whether CCFs can run in the vcpu's state, else the interpreter does; the mode
  * word of those that do. (bt_mode.c) */
-bool bt_can_translate(const struct vcpu *vcpu);
+bool bt_can_translate(struct bt_vcpu *bt);
 uint32_t bt_current_mode(struct bt_vcpu *bt);
+
+/* The vcpu's eip as a linear address, by which code is found; and back. */
+static inline gip_t bt_gip(const struct vcpu *vcpu)
+{
+    return vcpu->seg_base[SEG_CS] + vcpu->eip;
+}
+
+static inline void bt_set_gip(struct vcpu *vcpu, gip_t gip)
+{
+    vcpu->eip = gip - vcpu->seg_base[SEG_CS];
+}
 
 /* Set up and tear down contexts. (bt_context.c) */
 MUST_CHECK int bt_context_init(struct bt_vcpu *bt);

@@ -121,7 +121,7 @@ static void take_pointers(struct bt_vcpu *bt, const uint8_t *image)
         point = ccf_find_point(ccf, rx, &exact);
     if (point == NULL || !decode_at(bt, ccf, point->gip_offset, &in))
         return;
-    fip = ccf->gip + point->gip_offset;
+    fip = ccf->gip + point->gip_offset - vcpu->seg_base[SEG_CS];
     memcpy(to + FIP_OFFSET, &fip, sizeof(fip));
     put16(to + FCS_OFFSET, vcpu->seg[SEG_CS].selector);
     put16(to + FOP_OFFSET, (in.opcode & 7u) << 8 | in.modrm);

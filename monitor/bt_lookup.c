@@ -78,7 +78,12 @@ static struct ccf *translate_crossing(struct bt_vcpu *bt, enum bt_space space,
 static struct ccf *translate(struct bt_vcpu *bt, enum bt_space space, gip_t gip,
                              gfn_t gfn)
 {
-    struct xlat_request request = {.gip = gip, .gfn = {gfn}, .mode = bt->mode};
+    const struct bt_cs *code = &bt->cs_of[bt->mode >> MODE_CODE_SHIFT];
+    struct xlat_request request = {.gip = gip,
+                                   .gfn = {gfn},
+                                   .mode = bt->mode,
+                                   .cs_base = code->base,
+                                   .cs_limit = code->limit};
     struct ccf *ccf;
 
     bt_fpu_save_xmm(bt);
@@ -131,6 +136,8 @@ uint64_t bt_lookup(struct bt_vcpu *bt, gip_t gip)
     gfn_t gfn = 0;
 
     stat_inc(bt->stats, STAT_LOOKUP_MISSES);
+    if (bt->vcpu->eip > bt->vcpu->seg[SEG_CS].limit)
+        return BT_INTERPRET;
     result = fetch_frame(bt, space, gip, &gfn);
     if (result != MMU_RETRY)
         return result == MMU_TRUE ? BT_FAULT : BT_INTERPRET;

@@ -13,14 +13,44 @@ static bool is_32bit(const struct segment *segment)
     return segment->attr & SEG_DB;
 }
 
-bool bt_can_translate(const struct vcpu *v)
+/* The number of CS' base and limit in the mode word; BT_CS_NONE when there are
+ * no more numbers: they are never used again. */
+static uint32_t number_code(struct bt_vcpu *bt)
 {
+    const struct segment *cs = &bt->vcpu->seg[SEG_CS];
+    uint32_t n = 0;
+
+    while (n < bt->cs_count &&
+           (bt->cs_of[n].base != cs->base || bt->cs_of[n].limit != cs->limit))
+        n++;
+    if (n == MODE_CODE_COUNT)
+        return BT_CS_NONE;
+    if (n == bt->cs_count)
+        bt->cs_of[bt->cs_count++] =
+            (struct bt_cs){.base = cs->base, .limit = cs->limit};
+    return n;
+}
+
+static bool has_code_number(struct bt_vcpu *bt)
+{
+    const struct segment *cs = &bt->vcpu->seg[SEG_CS];
+    const struct bt_cs *last = &bt->cs_of[bt->cs % MODE_CODE_COUNT];
+
+    if (bt->cs == BT_CS_NONE || last->base != cs->base ||
+        last->limit != cs->limit)
+        bt->cs = number_code(bt);
+    return bt->cs != BT_CS_NONE;
+}
+
+bool bt_can_translate(struct bt_vcpu *bt)
+{
+    const struct vcpu *v = bt->vcpu;
     bool alignment = (v->cr0 & CR0_AM) && (v->eflags & FLAG_AC) && v->cpl == 3;
 
     return (v->cr0 & CR0_PE) && !(v->eflags & (FLAG_VM | FLAG_TF | FLAG_RF)) &&
            !alignment && !(v->dr[7] & 0xff) && v->a20 &&
-           vcpu_seg_kind(v, SEG_CS) == SEG_KIND_FLAT &&
-           is_32bit(&v->seg[SEG_CS]) && is_32bit(&v->seg[SEG_SS]);
+           is_32bit(&v->seg[SEG_CS]) && is_32bit(&v->seg[SEG_SS]) &&
+           has_code_number(bt);
 }
 
 /* FS and GS are used for their base. */
@@ -33,6 +63,7 @@ static uint32_t segment_bits(const struct vcpu *v)
     return bits | (~(bits | bits >> 1) & low);
 }
 
+/* After bt_can_translate(), which numbers CS. */
 uint32_t bt_current_mode(struct bt_vcpu *bt)
 {
     const struct vcpu *v = bt->vcpu;
@@ -43,6 +74,7 @@ uint32_t bt_current_mode(struct bt_vcpu *bt)
     return (v->cpl == 3 ? MODE_USER : 0) |
            (v->cpl <= vcpu_iopl(v) ? MODE_IF : 0) | (x87 ? MODE_X87 : 0) |
            (x87 && (v->cr4 & CR4_OSFXSR) ? MODE_SSE : 0) | segment_bits(v) |
+           bt->cs << MODE_CODE_SHIFT |
            (tsc && !bt->deterministic ? MODE_TSC : 0) |
            (bt->count ? MODE_COUNT : 0) | (bt->single ? MODE_SINGLE : 0) |
            (bt_runs_soft(bt) ? MODE_SOFT : 0);

@@ -73,7 +73,7 @@ static void save_state(struct bt_vcpu *bt, const greg_t *g, struct ccf *ccf,
         vcpu->regs[map[i].guest] = (uint32_t)g[map[i].host];
     vcpu->regs[REG_ESP] =
         (uint32_t)g[REG_R12] + (uint32_t)(int32_t)point->esp_delta;
-    vcpu->eip = ccf->gip + point->gip_offset;
+    bt_set_gip(vcpu, ccf->gip + point->gip_offset);
     vcpu->eflags |= (uint32_t)g[REG_EFL] & live;
     vcpu->ccf_retired -= point->uncounted;
     bt->host_sp = (uint64_t)g[REG_RSP];
@@ -155,7 +155,7 @@ static void ccf_fault(struct bt_vcpu *bt, int sig, greg_t *g, struct ccf *ccf,
 
     point = ccf_find_point(ccf, (uint64_t)g[REG_RIP], &exact);
     ENSURE(point);
-    bt->vcpu->eip = ccf->gip + point->gip_offset;
+    bt_set_gip(bt->vcpu, ccf->gip + point->gip_offset);
     if (is_host_failure(bt, sig, g, address)) {
         save_state(bt, g, ccf, point);
         vcpu_stop(bt->vcpu, STOP_HOST,

@@ -89,7 +89,7 @@ static void lead(struct lockstep *ls)
     struct bt_vcpu *bt = vm->engine_state;
     struct lockstep_step *step = &ls->history[ls->steps++ % LOCKSTEP_HISTORY];
 
-    *step = (struct lockstep_step){.gip = vm->vcpu.eip,
+    *step = (struct lockstep_step){.gip = bt_gip(&vm->vcpu),
                                    .retired = vm->vcpu.retired,
                                    .exceptions = exceptions(vm)};
     bt->entered = 0;

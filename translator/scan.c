@@ -50,13 +50,6 @@ bool xlat_is_direct(const struct insn *in)
     return in->operand_count > 0 && in->operand[0].kind == OPERAND_REL;
 }
 
-static gip_t branch_target(const struct xlat *x, const struct xlat_insn *xi)
-{
-    gip_t target = xlat_next(x, xi) + (gip_t)xi->in.imm;
-
-    return xi->in.operand_size == 2 ? target & 0xffff : target;
-}
-
 static bool in_page(const struct xlat *x, gip_t gip)
 {
     return ((gip ^ x->gip) & ~(gip_t)PAGE_MASK) == 0;
@@ -103,6 +96,8 @@ static bool decode_at(struct xlat *x, uint32_t offset)
     if (insn_decode(&xi->in, mode, bytes, len) == INSN_SHORT)
         return false;
     xi->offset = (uint16_t)offset;
+    if ((uint64_t)xlat_eip(x, xlat_gip(x, xi)) + xi->in.len - 1 > x->cs_limit)
+        return false;
     xi->flow =
         (uint8_t)(xi->in.op == OP_INVALID ? FLOW_JUMP : xlat_flow(&xi->in));
     xi->target = XLAT_NO_INSN;
@@ -123,7 +118,7 @@ static uint32_t pending_target(const struct xlat *x, uint32_t from)
 
         if (!xlat_is_direct(&xi->in) || xi->flow == FLOW_CALL)
             continue;
-        gip_t target = branch_target(x, xi);
+        gip_t target = xlat_target(x, xi);
         uint32_t offset = target & PAGE_MASK;
 
         if (in_page(x, target) && offset >= from && offset < from + reach &&
@@ -175,7 +170,7 @@ static void mark_labels(struct xlat *x)
 
         if (!xlat_is_direct(&xi->in) || xi->flow == FLOW_CALL)
             continue;
-        gip_t target = branch_target(x, xi);
+        gip_t target = xlat_target(x, xi);
         uint16_t index =
             in_page(x, target) ? x->index_at[target & PAGE_MASK] : XLAT_NO_INSN;
 

@@ -568,6 +568,8 @@ struct ccf *xlat_tu(struct xlat *x, const struct xlat_request *request)
     x->gip = request->gip;
     x->gfn = request->gfn[0];
     x->mode = request->mode;
+    x->cs_base = request->cs_base;
+    x->cs_limit = request->cs_limit;
     x->page = request->page[0];
     if (!xlat_scan(x))
         return NULL;

@@ -18,8 +18,8 @@
 #include "monitor/vcpu.h"
 #include "translator/decode/insn.h"
 
-/* The state of the machine that shaped the code: the key's mode bits. Flat,
- * 32-bit CS and a 32-bit stack are a precondition of translation. */
+/* The state of the machine that shaped the code: the key's mode bits. 32-bit
+ * code and a 32-bit stack are a precondition of translation. */
 #define MODE_USER   BIT(0) /* CPL 3 */
 #define MODE_X87    BIT(1) /* x87 and MMX do not fault: CR0.EM = TS = 0 */
 #define MODE_SSE    BIT(2) /* as X87, and CR4.OSFXSR */
@@ -28,6 +28,11 @@
 #define MODE_IF     BIT(9) /* CLI and STI are allowed: CPL <= IOPL */
 #define MODE_SINGLE BIT(7) /* nothing is chained to it (lockstep) */
 #define MODE_SOFT   BIT(8) /* no memory operand goes through the window */
+
+/* The rest names the base and limit of CS, which code knows as constants: it is up
+ * to the caller which, but 0 is flat. */
+#define MODE_CODE_SHIFT 22
+#define MODE_CODE_COUNT 1024u
 
 /* Two bits each say the kind of a segment; FS and GS are never called flat, so
  * that their base makes no new mode. */
@@ -92,13 +97,16 @@ void xlat_destroy(struct xlat *xlat);
 /* What to translate. */
 struct xlat_request {
     gip_t gip;
-    uint32_t mode;          /* MODE_* */
+    uint32_t mode;    /* MODE_* */
+    uint32_t cs_base; /* what the mode stands for */
+    uint32_t cs_limit;
     gfn_t gfn[2];           /* frames of gip's page and of the next */
     const uint8_t *page[2]; /* their bytes; page[1] NULL: not asked for yet */
 };
 
 /* Translate a TU. The CCF is in the cache on return. NULL when the first
- * instruction crosses into a page that the request does not have. */
+ * instruction crosses into a page that the request does not have, or exceeds the
+ * limit of CS. */
 struct ccf *xlat_tu(struct xlat *xlat, const struct xlat_request *request);
 
 /* Write a probe for glue.probe[user][write] of a config whose layout and has_bmi2

@@ -5,10 +5,26 @@
  * Handlers of control transfers and of what touches IF.
  */
 
-/* The target of a direct branch. */
-static gip_t direct_target(const struct xlat *x, const struct xlat_insn *xi)
+/*
+ * r8d is an offset in CS: make it the linear address.
+ *   flat:              nothing
+ *   limit of 4 GiB:    lea r8d, [r8 + base]
+ *   a smaller limit:   lea r10, [r8]; call check
+ */
+static void code_address(struct xlat *x)
 {
-    return xlat_next(x, xi) + (gip_t)xi->in.imm;
+    if (x->cs_limit != UINT32_MAX) {
+        emit_lea64_rd(&x->e, HOST_R10, HOST_R8, 0);
+        emit_call(&x->e, x->config.glue.check[SEG_CS][0][0]);
+    } else if (x->cs_base != 0) {
+        emit_lea_rd(&x->e, HOST_R8, HOST_R8, (int32_t)x->cs_base);
+    }
+}
+
+/* A direct branch within the limit of CS. */
+static bool is_direct_inside(const struct xlat *x, const struct xlat_insn *xi)
+{
+    return xlat_is_direct(&xi->in) && xlat_is_in_cs(x, xlat_target(x, xi));
 }
 
 /*
@@ -17,16 +33,19 @@ static gip_t direct_target(const struct xlat *x, const struct xlat_insn *xi)
  */
 bool xlat_op_jmp(struct xlat *x, const struct xlat_insn *xi)
 {
-    if (xi->in.operand_size != 4 || xi->in.operand[0].kind == OPERAND_FAR ||
-        (!xlat_is_direct(&xi->in) && xi->in.operand[0].size != 4))
+    bool direct = xlat_is_direct(&xi->in);
+
+    if (xi->in.operand[0].kind == OPERAND_FAR ||
+        (direct ? !is_direct_inside(x, xi) : xi->in.operand[0].size != 4))
         return false;
     xlat_sync(x);
-    if (xlat_is_direct(&xi->in)) {
-        xlat_goto(x, xi, -1, direct_target(x, xi));
+    if (direct) {
+        xlat_goto(x, xi, -1, xlat_target(x, xi));
         return true;
     }
     if (!xlat_load_target(x, xi))
         return false;
+    code_address(x);
     emit_jmp_lookup(&x->e);
     return true;
 }
@@ -34,10 +53,10 @@ bool xlat_op_jmp(struct xlat *x, const struct xlat_insn *xi)
 /* jcc rel  =>  jcc label | jcc stub */
 bool xlat_op_jcc(struct xlat *x, const struct xlat_insn *xi)
 {
-    if (xi->in.operand_size != 4)
+    if (!is_direct_inside(x, xi))
         return false;
     xlat_sync(x);
-    xlat_goto(x, xi, xi->in.cc, direct_target(x, xi));
+    xlat_goto(x, xi, xi->in.cc, xlat_target(x, xi));
     return true;
 }
 
@@ -48,11 +67,11 @@ bool xlat_op_jcc(struct xlat *x, const struct xlat_insn *xi)
  */
 bool xlat_op_loop(struct xlat *x, const struct xlat_insn *xi)
 {
-    gip_t target = direct_target(x, xi);
+    gip_t target = xlat_target(x, xi);
     uint32_t skip;
     uint32_t over;
 
-    if (xi->in.operand_size != 4 || xi->in.opcode < 0xe2)
+    if (!is_direct_inside(x, xi) || xi->in.opcode < 0xe2)
         return false;
     xlat_sync(x);
     if (xi->in.opcode == 0xe2) {
@@ -87,21 +106,23 @@ bool xlat_op_call(struct xlat *x, const struct xlat_insn *xi)
     struct xlat_ref ref;
 
     if (in->operand_size != 4 || in->operand[0].kind == OPERAND_FAR ||
-        (!direct && in->operand[0].size != 4))
+        (direct ? !is_direct_inside(x, xi) : in->operand[0].size != 4))
         return false;
     if (!direct && !xlat_load_target(x, xi))
         return false;
+    if (!direct)
+        code_address(x);
     if (hold)
         xlat_hold(x, HOST_TARGET);
     if (!xlat_ref(x, xi, &top, &ref))
         return false;
-    xlat_store_i(x, &ref, xlat_next(x, xi));
+    xlat_store_i(x, &ref, xlat_eip(x, xlat_next(x, xi)));
     if (hold)
         xlat_held(x, HOST_TARGET);
     x->delta -= 4;
     xlat_settle(x);
     if (direct)
-        xlat_leave(x, true, direct_target(x, xi));
+        xlat_leave(x, true, xlat_target(x, xi));
     else
         emit_call_lookup(&x->e);
     xlat_return_site(x, xi);
@@ -121,6 +142,7 @@ bool xlat_op_ret(struct xlat *x, const struct xlat_insn *xi)
     if (in->operand_size != 4 || far || !xlat_ref(x, xi, &top, &ref))
         return false;
     xlat_load(x, HOST_TARGET, &ref);
+    code_address(x);
     x->delta += 4 + (in->imm_len ? (uint16_t)in->imm : 0);
     xlat_settle(x);
     emit_ret(&x->e);

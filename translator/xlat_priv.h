@@ -60,6 +60,8 @@ struct xlat {
     gip_t gip;
     gfn_t gfn; /* of gip's page */
     uint32_t mode;
+    uint32_t cs_base;
+    uint32_t cs_limit;
     const uint8_t *page;
     const struct xlat_request *request;
     uint32_t insn_count;
@@ -94,6 +96,27 @@ static inline gip_t xlat_gip(const struct xlat *x, const struct xlat_insn *xi)
 static inline gip_t xlat_next(const struct xlat *x, const struct xlat_insn *xi)
 {
     return xlat_gip(x, xi) + xi->in.len;
+}
+
+/* Offset in CS of a linear address, and back: what the guest sees are offsets, what
+ * code is found by are linear addresses. */
+static inline uint32_t xlat_eip(const struct xlat *x, gip_t gip)
+{
+    return gip - x->cs_base;
+}
+
+/* The target of a direct branch, cut to its operand size (SDM 2A "JMP"). */
+static inline gip_t xlat_target(const struct xlat *x,
+                                const struct xlat_insn *xi)
+{
+    uint32_t eip = xlat_eip(x, xlat_next(x, xi)) + (uint32_t)xi->in.imm;
+
+    return x->cs_base + (xi->in.operand_size == 2 ? eip & 0xffff : eip);
+}
+
+static inline bool xlat_is_in_cs(const struct xlat *x, gip_t gip)
+{
+    return xlat_eip(x, gip) <= x->cs_limit;
 }
 
 /* scan.c: fill insns from the page. False when there is not even one. */

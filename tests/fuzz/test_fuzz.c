@@ -170,16 +170,17 @@ static bool is_at_rep(const struct machine *m)
     const struct insn_mode mode = {.features = UINT32_MAX, .code32 = true};
     struct insn in;
 
-    return insn_decode(&in, mode, machine_ram(m, world_code_at(m->vcpu.eip)),
+    return insn_decode(&in, mode,
+                       machine_ram(m, world_code_at(bt_gip(&m->vcpu))),
                        INSN_MAX_LEN) != INSN_OK ||
            in.rep != REP_NONE;
 }
 
-static void show_code(const struct machine *m, uint32_t eip)
+static void show_code(const struct machine *m, gip_t gip)
 {
-    uint32_t at = world_code_at(eip);
+    uint32_t at = world_code_at(gip);
 
-    printf("code at %08x (physical %08x):", eip, at);
+    printf("code at %08x (physical %08x):", gip, at);
     for (uint32_t i = 0; i < 48; i++)
         printf(" %02x", *machine_ram(m, at + i));
     printf("\n");
@@ -225,7 +226,7 @@ static void NORETURN differs(const struct pair *p, const char *what,
 
     printf("start:\n");
     vcpu_dump(&p->start, stdout);
-    show_code(p->interp, p->start.eip);
+    show_code(p->interp, bt_gip(&p->start));
     printf("translator, %llu retired, %llu exceptions, vector %u:\n",
            (unsigned long long)p->bt->vcpu.retired,
            (unsigned long long)exceptions(p->bt), p->bt->vcpu.exc.vector);
@@ -235,7 +236,7 @@ static void NORETURN differs(const struct pair *p, const char *what,
            (unsigned long long)exceptions(p->interp),
            p->interp->vcpu.exc.vector);
     vcpu_dump(&p->interp->vcpu, stdout);
-    show_code(p->interp, p->interp->vcpu.eip);
+    show_code(p->interp, bt_gip(&p->interp->vcpu));
     for (uint32_t i = at & ~15u; at && i <= at + 16; i += 4)
         printf("at %08x: %08x, interpreter %08x\n", i,
                get32(machine_ram(p->bt, 0), i),

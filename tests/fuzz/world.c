@@ -305,7 +305,7 @@ static void put_odd_segments(struct vcpu *v)
     for (unsigned i = 0; i < SEG_COUNT; i++) {
         struct segment segment = v->seg[i];
 
-        if (i == SEG_CS || below(2))
+        if (i == SEG_CS || below(2)) /* CS: put_odd_code() */
             continue;
         make_odd(&segment);
         if (i == SEG_SS)
@@ -314,6 +314,20 @@ static void put_odd_segments(struct vcpu *v)
                 SEG_WRITABLE;
         vcpu_set_seg(v, i, &segment);
     }
+}
+
+/* CS elsewhere, or with an end in the code. */
+static void put_odd_code(struct vcpu *v)
+{
+    struct segment cs = v->seg[SEG_CS];
+
+    cs.base = below(2) ? 0x8000 : below(3) * 0x7fff;
+    if (below(2))
+        cs.limit = CODE + below(2 * CODE_LEN) - cs.base;
+    if (below(4) == 0)
+        cs.attr &= ~(uint32_t)SEG_WRITABLE;
+    v->eip -= cs.base;
+    vcpu_set_seg(v, SEG_CS, &cs);
 }
 
 void world_start(struct vcpu *v, const struct setup *setup)
@@ -338,6 +352,8 @@ void world_start(struct vcpu *v, const struct setup *setup)
     v->eip = below(8) ? CODE + below(CODE_LEN) : 0xfffff000 + below(4096);
     if (setup->paging == FLAT)
         v->eip = CODE + below(CODE_LEN);
+    if (below(4) == 0)
+        put_odd_code(v);
 }
 
 /* ---- Judging ---- */

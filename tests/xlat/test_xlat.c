@@ -144,7 +144,8 @@ static bool is_soft(void *opaque, gfn_t gfn, uint32_t offset)
 
 static struct ccf *translate(const uint8_t *page, uint32_t mode, bool soft)
 {
-    struct xlat_request request = {.gip = GIP, .mode = mode, .page = {page}};
+    struct xlat_request request = {
+        .gip = GIP, .mode = mode, .cs_limit = UINT32_MAX, .page = {page}};
     struct xlat_config config = {.tc = tc,
                                  .stats = &stats,
                                  .features = UINT32_MAX,

@@ -233,6 +233,61 @@ START_TEST(an_access_that_its_segment_denies_faults_as_interpreted)
 }
 END_TEST
 
+/* CODE is at offset 8010h, and CS ends 80h behind it. */
+static void code_apart(struct vcpu *v)
+{
+    set(v, SEG_CS, CODE - 0x8010, 0x8090, 0, 0);
+    v->eip = 0x8010;
+}
+
+/* The same without an end. */
+static void code_moved(struct vcpu *v)
+{
+    set(v, SEG_CS, CODE - 0x8010, UINT32_MAX, 0, 0);
+    v->eip = 0x8010;
+}
+
+START_TEST(code_in_a_segment_of_its_own_runs_in_ccfs)
+{
+    /* mov ecx, 300; 1: call 2f; add eax, cs:[8010h]; mov edx, 8027h; jmp edx;
+     * ud2; (8027h:) push 8030h; ret; ud2; (8030h:) dec ecx; jnz 1b; ud2;
+     * 2: mov ebx, [esp]; ret */
+    static const uint8_t code[] = {
+        0xb9, 0x2c, 1,    0,    0,    0xe8, 0x1e, 0,    0,    0,   0x2e,
+        0x03, 0x05, 0x10, 0x80, 0,    0,    0xba, 0x2a, 0x80, 0,   0,
+        0xff, 0xe2, UD2,  0x68, 0x34, 0x80, 0,    0,    0xc3, UD2, 0x90,
+        0x90, 0x90, 0x49, 0x75, 0xdf, UD2,  0x8b, 0x1c, 0x24, 0xc3};
+
+    both_from(code_apart, code, sizeof(code), 4);
+    both_from(code_moved, code, sizeof(code), 4);
+}
+END_TEST
+
+static const struct {
+    uint8_t len;
+    uint8_t code[8];
+} beyond[] = {
+    {3, {0xeb, 0x7f}                        }, /* jmp, to the limit + 1 */
+    {6, {0xe9, 0x7a, 0, 0, 0}               }, /* jmp, to the limit - 1 */
+    {6, {0xe8, 0x7e, 0, 0, 0}               }, /* call */
+    {7, {0xb8, 0x91, 0x80, 0, 0, 0xff, 0xe0}}, /* jmp eax */
+    {7, {0xb8, 0x91, 0x80, 0, 0, 0xff, 0xd0}}, /* call eax */
+    {6, {0x68, 0x91, 0x80, 0, 0, 0xc3}      }, /* ret */
+    {7, {0x31, 0xc0, 0x0f, 0x84, 0x7a, 0, 0}}, /* jz */
+    {7, {0x31, 0xc9, 0xe3, 0x7f}            }, /* jecxz */
+    {8, {0x2e, 0x8b, 0x05, 0x8e, 0x80, 0, 0}}, /* mov eax, cs:[808eh] */
+};
+
+START_TEST(leaving_the_code_segment_faults_as_interpreted)
+{
+    uint8_t code[0x90] = {0x90}; /* NOP */
+
+    memset(code, 0x90, sizeof(code));
+    memcpy(code + 1, beyond[_i].code, beyond[_i].len);
+    both_from(code_apart, code, sizeof(code), 4);
+}
+END_TEST
+
 START_TEST(a_long_time_without_code_takes_no_stack)
 {
     /* mov ecx, 100000; 1: dec ecx; jnz 1b; ud2 */
@@ -648,6 +703,9 @@ int main(void)
                         an_access_that_its_segment_denies_faults_as_interpreted,
                         0, ARRAY_COUNT(denied));
     tcase_add_test(tcase, a_long_time_without_code_takes_no_stack);
+    tcase_add_test(tcase, code_in_a_segment_of_its_own_runs_in_ccfs);
+    tcase_add_loop_test(tcase, leaving_the_code_segment_faults_as_interpreted,
+                        0, ARRAY_COUNT(beyond));
     tcase_add_test(tcase, a_counting_loop_gives_the_interpreters_state);
     tcase_add_test(tcase, calls_and_returns_keep_the_stack);
     tcase_add_test(tcase, an_unbalanced_return_goes_where_the_guest_says);

@@ -496,7 +496,7 @@ static void check_ccf(const struct ccf *ccf)
 
 #define ANY_STATE \
     (MODE_USER | MODE_X87 | MODE_SSE | MODE_TSC | MODE_COUNT | MODE_IF)
-#define KINDS_BUT_CS    0xff3u /* two bits a segment */
+#define KINDS           0xfffu /* two bits a segment */
 #define STRING_SEGS     0xff3u
 #define UPPER_KIND_BITS 0x555u
 
@@ -507,14 +507,15 @@ static uint32_t random_mode(void)
     if (any() % 2)
         return state | MODE_SEG(SEG_FS, SEG_KIND_BASED) |
                MODE_SEG(SEG_GS, SEG_KIND_BASED);
-    return state | (any() & KINDS_BUT_CS) << MODE_SEG_SHIFT;
+    return state | (any() & KINDS) << MODE_SEG_SHIFT;
 }
 
 /* Translate; true when the interpreter is not needed. */
 static bool translate(enum insn_op *op)
 {
     const struct insn_mode decode = {.features = UINT32_MAX, .code32 = true};
-    struct xlat_request request = {.gip = GIP, .page = {page}};
+    struct xlat_request request = {
+        .gip = GIP, .cs_limit = UINT32_MAX, .page = {page}};
     struct ccf *ccf;
     struct insn in;
 
