@@ -2,9 +2,15 @@
 #include "guest_model.h"
 
 #include <check.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 /*
  * One fact each, on 32-bit paging with two roots that share a kernel table:
@@ -609,6 +615,32 @@ START_TEST(a_trace_by_userfaultfd_splits_no_mapping)
 }
 END_TEST
 
+/* As a container does, or a kernel without it. */
+static void deny_userfaultfd(unsigned error)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_userfaultfd, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog program = {ARRAY_COUNT(code), code};
+    ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+START_TEST(a_host_that_denies_userfaultfd_gets_mprotect)
+{
+    static const unsigned errors[] = {EPERM, ENOSYS};
+    deny_userfaultfd(errors[_i]);
+    mmu_set_trace(model->mmu, MMU_TRACE_DEFAULT);
+    ck_assert_int_eq(mmu_get_trace(model->mmu), MMU_TRACE_MPROTECT);
+    trace_one_of_eight();
+    mmu_set_trace(model->mmu, MMU_TRACE_USERFAULTFD);
+    ck_assert_int_eq(mmu_get_trace(model->mmu), MMU_TRACE_MPROTECT);
+    ck_sound();
+}
+END_TEST
+
 START_TEST(a_traced_frame_is_protected_wherever_it_is_mapped_later)
 {
     trace_one_of_eight();
@@ -876,6 +908,8 @@ static TCase *make_tcase(const char *name, SFun setup_kind)
                    a_traced_table_that_changed_unannounced_can_be_forgotten);
     tcase_add_test(tcase, a_traced_code_frame_is_writable_in_no_window);
     tcase_add_test(tcase, a_trace_by_userfaultfd_splits_no_mapping);
+    tcase_add_loop_test(tcase, a_host_that_denies_userfaultfd_gets_mprotect, 0,
+                        2);
     tcase_add_test(tcase,
                    a_traced_frame_is_protected_wherever_it_is_mapped_later);
     tcase_add_test(tcase,

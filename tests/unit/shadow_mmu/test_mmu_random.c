@@ -18,6 +18,11 @@
 #define POOL_FIRST 0x200u /* frames that are tables (and data) */
 #define POOL_COUNT 8u
 #define STEPS      4000u
+#ifdef NDEBUG
+#    define VERIFY_EVERY 4 /* steps */
+#else
+#    define VERIFY_EVERY 1
+#endif
 
 static struct model *model;
 static uint64_t random_state;
@@ -390,7 +395,7 @@ static void run(uint64_t seed, unsigned vmas, unsigned windows)
     flush();
     for (uint32_t i = 0; i < STEPS; i++) {
         step();
-        const char *why = i % 4 ? NULL : spt_verify(model->mmu);
+        const char *why = i % VERIFY_EVERY ? NULL : spt_verify(model->mmu);
         ck_assert_msg(why == NULL, "seed %llu step %u: %s",
                       (unsigned long long)seed, i, why);
         if (fresh && i % 16 == 0)
