@@ -15,7 +15,7 @@
  * interrupt that waits; a miss of the soft TLB by emptying it.
  */
 #define CALL       0xe8
-#define GLUE_MAX   256u
+#define GLUE_MAX   512u
 #define GLUE_OFTEN 5u /* programs that kick the glue */
 
 static struct {
