@@ -37,15 +37,16 @@ struct ccf_point {
 #define POINT_SOFT BIT(1) /* its operand is not in the window */
 
 enum exit_kind {
-    EXIT_JUMP,   /* to target: chainable, or looked up */
-    EXIT_CALL,   /* as JUMP, entered by a host call */
-    EXIT_STEP,   /* the interpreter runs the instruction at target; if it
+    EXIT_JUMP,    /* to target: chainable, or looked up */
+    EXIT_CALL,    /* as JUMP, entered by a host call */
+    EXIT_STEP,    /* the interpreter runs the instruction at target; if it
                   * falls through, the CCF goes on at resume_offset */
-    EXIT_LOOKUP, /* r8d is the target; of the common stubs only */
-    EXIT_MISS,   /* of the common stubs only: the soft TLB lacks address r8d;
+    EXIT_LOOKUP,  /* r8d is the target; of the common stubs only */
+    EXIT_MISS,    /* of the common stubs only: the soft TLB lacks address r8d;
                   * vcpu->soft_pc is in the instruction that accesses it */
-    EXIT_DENIED, /* likewise: a segment does not allow an access */
-    EXIT_CANCEL, /* of the world switch only: not entered, a kick pends */
+    EXIT_DENIED,  /* likewise: a segment does not allow an access */
+    EXIT_CHANGED, /* its source, from target on, is not what it was */
+    EXIT_CANCEL,  /* of the world switch only: not entered, a kick pends */
     /* Made by signal handlers; the guest's state is saved already. */
     EXIT_KICK,    /* at an instruction boundary */
     EXIT_EXC,     /* vcpu->exc is filled */
@@ -96,6 +97,9 @@ struct ccf {
     uint64_t start;
     uint32_t host_len;
     bool dead;
+    bool
+        checked; /* its body compares its source bytes itself, in its frame: that
+                   * is not traced, and no other can take it over */
     bool shelved; /* dead, but tc_take_back() finds it */
 
     struct ccf_point *points; /* sorted by host_offset */

@@ -87,37 +87,49 @@ bool tc_is_shelved(const struct tc *tc, const struct ccf *ccf)
     return c != NULL;
 }
 
-static struct ccf *find(struct tc *tc, gip_t gip, uint32_t mode,
+struct key {
+    gip_t gip;
+    uint32_t mode;
+    gfn_t gfn; /* matters to those that are checked only */
+};
+
+static bool is_it(const struct ccf *ccf, const struct key *key,
+                  const uint8_t *bytes, uint32_t len)
+{
+    const struct ccf_source *s = &ccf->source[0];
+
+    return ccf->gip == key->gip && ccf->mode == key->mode &&
+           (!ccf->checked || s->gfn == key->gfn) && s->end - s->start == len &&
+           !memcmp(s->bytes, bytes, len);
+}
+
+static struct ccf *find(struct tc *tc, const struct key *key,
                         const uint8_t *bytes, uint32_t len)
 {
-    uint64_t hash = hash_of(gip, mode, bytes, len);
+    uint64_t hash = hash_of(key->gip, key->mode, bytes, len);
     struct ccf *ccf = *shelf_bucket(tc, hash);
     unsigned probes = 0;
 
     for (; ccf && probes < PROBES_MAX; ccf = ccf->shelf_next) {
-        const struct ccf_source *s = &ccf->source[0];
-
-        if (ccf->bytes_hash != hash)
-            continue;
-        probes++;
-        if (ccf->gip == gip && ccf->mode == mode && s->end - s->start == len &&
-            !memcmp(s->bytes, bytes, len))
+        probes += ccf->bytes_hash == hash;
+        if (ccf->bytes_hash == hash && is_it(ccf, key, bytes, len))
             return ccf;
     }
     return NULL;
 }
 
-struct ccf *tc_find_shelved(struct tc *tc, gip_t gip, uint32_t mode,
+struct ccf *tc_find_shelved(struct tc *tc, gip_t gip, gfn_t gfn, uint32_t mode,
                             const uint8_t *bytes)
 {
     const struct tc_lengths *l = lengths_of(tc, gip, mode);
     uint32_t room = PAGE_SIZE - (gip & PAGE_MASK);
+    const struct key key = {gip, mode, gfn};
     struct ccf *ccf = NULL;
 
     if (l->gip != gip || l->mode != mode)
         return NULL;
     for (unsigned i = 0; i < LENGTHS_WAYS && l->len[i] && !ccf; i++)
         if (l->len[i] <= room)
-            ccf = find(tc, gip, mode, bytes, l->len[i]);
+            ccf = find(tc, &key, bytes, l->len[i]);
     return ccf;
 }

@@ -310,10 +310,17 @@ static void drop_and_keep(struct tc *tc, struct ccf *ccf)
         tc_shelve(tc, ccf);
 }
 
+void tc_drop_changed(struct tc *tc, struct ccf *ccf)
+{
+    if (!ccf->dead)
+        drop_and_keep(tc, ccf);
+}
+
 struct ccf *tc_take_back(struct tc *tc, gip_t gip, gfn_t gfn, uint32_t mode,
                          const uint8_t *page)
 {
-    struct ccf *ccf = tc_find_shelved(tc, gip, mode, page + (gip & PAGE_MASK));
+    struct ccf *ccf =
+        tc_find_shelved(tc, gip, gfn, mode, page + (gip & PAGE_MASK));
 
     if (!ccf)
         return NULL;

@@ -20,8 +20,8 @@
  *     the list of that page;
  *   - a dead CCF has no incoming exits, and its entry and return sites are
  *     jumps to the lookup;
- *   - the bytes of its frames are what a live CCF was made from, and a CCF on
- *     the shelf is dead.
+ *   - the frames of a live CCF are traced, and their bytes are what it was made
+ *     from, unless it checks them itself; a CCF on the shelf is dead.
  *
  * Threading: the vcpu's thread.
  */
@@ -43,8 +43,10 @@ struct tc_host {
     /* Code memory is about to be reused: no lookup table and no host call
      * stack may lead into it when this returns. */
     void (*region_evicted)(void *opaque);
-    /* The bytes of a frame, for tc_verify(). May be NULL. */
+    /* For tc_verify(), and NULL without: the bytes of a frame; whether stores to
+     * it are announced. */
     const uint8_t *(*frame_bytes)(void *opaque, gfn_t gfn);
+    bool (*frame_is_traced)(void *opaque, gfn_t gfn);
 };
 
 /* Where dead code leads; set once the glue is written. */
@@ -104,10 +106,12 @@ gva_t tc_find_crossed(const struct tc *tc,
                       bool (*is_good)(const void *opaque, gva_t page),
                       const void *opaque);
 
-/* Drop one CCF for good; the CCFs of a frame whose source overlaps bytes
+/* Drop one CCF for good; one whose source has changed, which may be taken back;
+ * the CCFs of a frame whose source overlaps bytes
  * [offset, offset + len) of it, or all of a frame, which may be taken back; or
  * all there are, for good. Returns how many. */
 void tc_drop(struct tc *tc, struct ccf *ccf);
+void tc_drop_changed(struct tc *tc, struct ccf *ccf);
 unsigned tc_drop_range(struct tc *tc, gfn_t gfn, uint32_t offset, uint32_t len);
 unsigned tc_drop_frame(struct tc *tc, gfn_t gfn);
 void tc_drop_all(struct tc *tc);

@@ -86,7 +86,7 @@ bool tc_is_shelved(const struct tc *tc, const struct ccf *ccf);
 
 /* The shelf's CCF whose source begins at gip and whose bytes these are; bytes
  * are readable to the end of their page. */
-struct ccf *tc_find_shelved(struct tc *tc, gip_t gip, uint32_t mode,
+struct ccf *tc_find_shelved(struct tc *tc, gip_t gip, gfn_t gfn, uint32_t mode,
                             const uint8_t *bytes);
 
 #endif /* CACHE_TC_PRIV_H */

@@ -78,10 +78,21 @@ static const char *verify_exit(const struct tc *tc, const struct ccf_exit *exit)
                : "a chained exit does not lead to its target";
 }
 
-/* Only of a traced frame can it be said that nobody changed it unannounced. */
+static bool is_traced(const struct tc *tc, const struct ccf *ccf)
+{
+    if (ccf->checked || !tc->host.frame_is_traced)
+        return true;
+    for (uint32_t i = 0; i < ccf->source_count; i++)
+        if (!tc->host.frame_is_traced(tc->host.opaque, ccf->source[i].gfn))
+            return false;
+    return true;
+}
+
 static bool bytes_stand(const struct tc *tc, const struct ccf *ccf)
 {
-    for (uint32_t i = 0; i < ccf->source_count && tc->host.frame_bytes; i++) {
+    if (ccf->checked || !tc->host.frame_bytes)
+        return true;
+    for (uint32_t i = 0; i < ccf->source_count; i++) {
         const struct ccf_source *s = &ccf->source[i];
         const uint8_t *page = tc->host.frame_bytes(tc->host.opaque, s->gfn);
 
@@ -119,6 +130,8 @@ static const char *verify_ccf(const struct tc *tc, const struct ccf *ccf)
         broken = "a live CCF is on the shelf";
     else if (!in_bucket(hash, ccf))
         broken = "a live CCF is not in its hash bucket";
+    else if (!is_traced(tc, ccf))
+        broken = "a frame with a live CCF is not traced";
     else if (!bytes_stand(tc, ccf))
         broken = "a live CCF is not what its source bytes are";
     for (uint32_t i = 0; !ccf->dead && i < ccf->source_count; i++)

@@ -280,10 +280,19 @@ static struct next chain_to(struct bt_vcpu *bt, struct ccf_exit *exit)
         struct ccf *to = tc_find_host(bt->tc, next.pc);
 
         if (to && to->body == next.pc && to->gip == exit->target &&
-            to->mode == from->mode)
+            ((to->mode ^ from->mode) & ~MODE_CHECKED) == 0)
             chain(bt, exit, to);
     }
     return next;
+}
+
+/* Nothing of it was executed. */
+static struct next source_changed(struct bt_vcpu *bt,
+                                  const struct ccf_exit *exit)
+{
+    bt_set_gip(bt->vcpu, exit->target);
+    bt_code_changed(bt, exit->ccf);
+    return (struct next){0};
 }
 
 static struct next trapped(struct bt_vcpu *bt, uint32_t weight)
@@ -316,6 +325,7 @@ static struct next handle(struct bt_vcpu *bt, const struct ccf_exit *exit)
     case EXIT_STEP: return step_exit(bt, exit);
     case EXIT_MISS: return turned_back(bt, true);
     case EXIT_DENIED: return turned_back(bt, false);
+    case EXIT_CHANGED: return source_changed(bt, exit);
     case EXIT_CANCEL:
     case EXIT_KICK: return leave_with(VCPU_EXIT_INTR);
     case EXIT_EXC: return deliver(bt);
@@ -334,6 +344,7 @@ enum vcpu_exit bt_run(struct bt_vcpu *bt)
         vcpu_stop(bt->vcpu, STOP_HOST, "no signal stack: error %d", -err);
         return VCPU_EXIT_STOP;
     }
+    bt_code_poll(bt);
     next = dispatch(bt);
     while (!next.leave)
         next = next.pc ? handle(bt, enter(bt, &next)) : dispatch(bt);
@@ -389,6 +400,15 @@ static const uint8_t *frame_bytes(void *opaque, gfn_t gfn)
 
     ENSURE(gmem_lookup(bt->gmem, gfn, &page, NULL) != GMEM_NONE);
     return page;
+}
+
+/* Nobody stores to what is not RAM. */
+static bool frame_is_traced(void *opaque, gfn_t gfn)
+{
+    struct bt_vcpu *bt = opaque;
+
+    return gfn >= gmem_frame_count(bt->gmem) ||
+           (gmem_frame_flags(bt->gmem)[gfn] & FRAME_CODE);
 }
 
 static void region_evicted(void *opaque)
@@ -488,7 +508,8 @@ int bt_create(const struct bt_config *config, struct bt_vcpu **out)
     struct tc_host tc_host = {.opaque = bt,
                               .frame_empty = frame_empty,
                               .region_evicted = region_evicted,
-                              .frame_bytes = frame_bytes};
+                              .frame_bytes = frame_bytes,
+                              .frame_is_traced = frame_is_traced};
     int err;
 
     if (!bt)
@@ -502,6 +523,8 @@ int bt_create(const struct bt_config *config, struct bt_vcpu **out)
     bt->count = config->count;
     bt->features = config->features;
     bt->deterministic = config->deterministic;
+    bt->mixed_window = BT_MIXED_WINDOW;
+    bt->mixed_patience = BT_MIXED_PATIENCE;
     bt->vcpu->bt = bt;
     bt->soft_mode = config->soft_mode;
     soft_tlb_init(&bt->vcpu->soft_tlb[BT_KERNEL]);

@@ -43,11 +43,17 @@ struct bt_config {
 #define BT_FETCH_COUNT  256u
 #define BT_SOFT_COUNT   8192u
 #define BT_CODE_COUNT   1024u
-#define BT_CONTEXTS     4u /* of each space; a Linux guest has two to four */
-#define BT_NO_MODE      UINT32_MAX
-#define BT_PAGE_LIST    1024u
-#define BT_GS_UNKNOWN   UINT64_MAX
-#define BT_STACK_LEN    (64u * KIB)
+#define BT_MIXED_MAX    32u
+
+/* In cycles of the TSC: losses that come within the first make a frame mixed, for
+ * the second at first. (docs/ARCHITECTURE.md, "Decisions") */
+#define BT_MIXED_WINDOW   (UINT64_C(1) << 16)
+#define BT_MIXED_PATIENCE (UINT64_C(1) << 27)
+#define BT_CONTEXTS       4u /* of each space; a Linux guest has two to four */
+#define BT_NO_MODE        UINT32_MAX
+#define BT_PAGE_LIST      1024u
+#define BT_GS_UNKNOWN     UINT64_MAX
+#define BT_STACK_LEN      (64u * KIB)
 
 #define BT_CS_NONE MODE_CODE_COUNT
 
@@ -103,10 +109,19 @@ struct bt_soft_list {
     uint32_t count;
 };
 
-/* Stores to a code frame; a hint, collisions overwrite. */
+/* Stores to a code frame; a hint, collisions overwrite. Times are the TSC's. */
 struct bt_code {
     gfn_t gfn;
-    uint32_t stores; /* since code of the frame was last looked for */
+    uint32_t stores;        /* since code of the frame was last looked for */
+    uint16_t losses;        /* stores that took CCFs away */
+    uint8_t patience_shift; /* 0: not mixed lately */
+    uint64_t since;         /* when losses were first counted */
+};
+
+/* A frame that is code and data, not traced for now. */
+struct bt_mixed {
+    gfn_t gfn;
+    uint64_t until;
 };
 
 /* Sites that trapped, by frame and offset; a hint, collisions overwrite. */
@@ -152,6 +167,10 @@ struct bt_vcpu {
     struct bt_fetch fetch[BT_SPACE_COUNT][BT_FETCH_COUNT];
     struct bt_site sites[BT_SOFT_COUNT];
     struct bt_code code[BT_CODE_COUNT];
+    struct bt_mixed mixed[BT_MIXED_MAX];
+    uint32_t mixed_count;
+    uint64_t mixed_window; /* BT_MIXED_*; tests have their own */
+    uint64_t mixed_patience;
     struct bt_soft_list soft_list[BT_SPACE_COUNT];
     struct bt_user users[MMU_SPACES];
     struct bt_user *user; /* the current one; NULL: not looked up yet */
@@ -282,8 +301,15 @@ void bt_fpu_save(struct bt_vcpu *bt);
 void bt_fpu_save_xmm(struct bt_vcpu *bt);
 void bt_fpu_load(struct bt_vcpu *bt);
 
-/* struct mmu_host's upcall: bytes of a traced code frame were stored to. */
+/* Frames that are code and are stored to (bt_code.c). struct mmu_host's upcall:
+ * bytes of a traced code frame were stored to. Code of a frame is looked for. A
+ * checked CCF found its source changed. Trace mixed frames again whose time is
+ * up; comes between two runs. */
 void bt_code_written(void *opaque, gfn_t gfn, unsigned offset, unsigned len);
+void bt_code_wanted(struct bt_vcpu *bt, gfn_t gfn);
+void bt_code_changed(struct bt_vcpu *bt, struct ccf *ccf);
+void bt_code_poll(struct bt_vcpu *bt);
+bool bt_code_is_mixed(const struct bt_vcpu *bt, gfn_t gfn);
 
 /* A site trapped; true when it is to be translated soft. */
 bool bt_site_trapped(struct bt_vcpu *bt, gfn_t gfn, uint32_t offset,

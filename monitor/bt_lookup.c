@@ -30,30 +30,28 @@ static enum mmu_result fetch_frame(struct bt_vcpu *bt, enum bt_space space,
     return result;
 }
 
-static struct bt_code *code_of(struct bt_vcpu *bt, gfn_t gfn)
-{
-    return &bt->code[gfn % BT_CODE_COUNT];
-}
-
-/* Trace a frame before its bytes are read, so that no store slips between. */
+/* Trace a frame before its bytes are read, so that no store slips between. One
+ * that is mixed is not traced: its CCFs look for themselves. */
 static const uint8_t *code_bytes(struct bt_vcpu *bt, gfn_t gfn)
 {
     uint8_t *page = NULL;
 
     if (gmem_lookup(bt->gmem, gfn, &page, NULL) == GMEM_NONE)
         return NULL;
-    if (!tc_frame_has_code(bt->tc, gfn))
+    if (!bt_code_is_mixed(bt, gfn))
         mmu_trace_code(bt->mmu, gfn, true);
-    if (code_of(bt, gfn)->gfn == gfn)
-        code_of(bt, gfn)->stores = 0;
+    bt_code_wanted(bt, gfn);
     return page;
 }
 
-/* The trace stands if and only if the frame has code: translating may have
- * failed, and it may have evicted what the frame had, and with it the trace. */
+/* The trace of a frame that is not mixed stands if and only if it has code:
+ * translating may have failed, and it may have evicted what the frame had, and
+ * with it the trace. */
 static void settle_trace(struct bt_vcpu *bt, gfn_t gfn)
 {
-    mmu_trace_code(bt->mmu, gfn, tc_frame_has_code(bt->tc, gfn));
+    mmu_trace_code(bt->mmu, gfn,
+                   tc_frame_has_code(bt->tc, gfn) &&
+                       !bt_code_is_mixed(bt, gfn));
 }
 
 /* The instruction at gip crosses into the next page: a TU of its own. There is
@@ -64,8 +62,11 @@ static struct ccf *translate_crossing(struct bt_vcpu *bt, enum bt_space space,
     gip_t next = (request->gip | PAGE_MASK) + 1;
     struct ccf *ccf = NULL;
 
-    if (next == 0 ||
+    if (next == 0 || (request->mode & MODE_CHECKED) ||
         fetch_frame(bt, space, next, &request->gfn[1]) != MMU_RETRY)
+        return NULL;
+    /* Comparing two pages is not worth it: the interpreter runs these. */
+    if (bt_code_is_mixed(bt, request->gfn[1]))
         return NULL;
     request->page[1] = code_bytes(bt, request->gfn[1]);
     if (!request->page[1])
@@ -76,12 +77,12 @@ static struct ccf *translate_crossing(struct bt_vcpu *bt, enum bt_space space,
 }
 
 static struct ccf *translate(struct bt_vcpu *bt, enum bt_space space, gip_t gip,
-                             gfn_t gfn)
+                             gfn_t gfn, uint32_t mode)
 {
     const struct bt_cs *code = &bt->cs_of[bt->mode >> MODE_CODE_SHIFT];
     struct xlat_request request = {.gip = gip,
                                    .gfn = {gfn},
-                                   .mode = bt->mode,
+                                   .mode = mode,
                                    .cs_base = code->base,
                                    .cs_limit = code->limit};
     struct ccf *ccf;
@@ -90,7 +91,7 @@ static struct ccf *translate(struct bt_vcpu *bt, enum bt_space space, gip_t gip,
     request.page[0] = code_bytes(bt, gfn);
     if (!request.page[0])
         return NULL;
-    ccf = tc_take_back(bt->tc, gip, gfn, bt->mode, request.page[0]);
+    ccf = tc_take_back(bt->tc, gip, gfn, mode, request.page[0]);
     if (!ccf)
         ccf = xlat_tu(bt->xlat, &request);
     if (!ccf)
@@ -133,6 +134,7 @@ uint64_t bt_lookup(struct bt_vcpu *bt, gip_t gip)
     enum bt_space space = bt->mode & MODE_USER ? BT_USER : BT_KERNEL;
     enum mmu_result result;
     struct ccf *ccf;
+    uint32_t mode;
     gfn_t gfn = 0;
 
     stat_inc(bt->stats, STAT_LOOKUP_MISSES);
@@ -141,39 +143,18 @@ uint64_t bt_lookup(struct bt_vcpu *bt, gip_t gip)
     result = fetch_frame(bt, space, gip, &gfn);
     if (result != MMU_RETRY)
         return result == MMU_TRUE ? BT_FAULT : BT_INTERPRET;
-    ccf = tc_find(bt->tc, gip, gfn, bt->mode);
+    mode = bt->mode | (bt_code_is_mixed(bt, gfn) ? MODE_CHECKED : 0);
+    ccf = tc_find(bt->tc, gip, gfn, mode);
     if (ccf)
         ccf = check_second_frame(bt, space, ccf);
     if (!ccf)
-        ccf = translate(bt, space, gip, gfn);
+        ccf = translate(bt, space, gip, gfn, mode);
     if (!ccf)
         return BT_INTERPRET;
     note_pages(bt, space, ccf);
     if (!bt->single)
         bt_table_set(bt, gip, ccf->entry);
     return ccf->body;
-}
-
-/* A page that becomes data takes store after store, each of them a step or a
- * host fault as long as code that was in it keeps the trace. When that many came
- * with no code of the page looked for between them, all of it goes. */
-#define CODE_STORES 8u
-
-void bt_code_written(void *opaque, gfn_t gfn, unsigned offset, unsigned len)
-{
-    struct bt_vcpu *bt = opaque;
-    struct bt_code *code = code_of(bt, gfn);
-    unsigned dropped = tc_drop_range(bt->tc, gfn, offset, len);
-
-    stat_inc(bt->stats, STAT_SMC_FAULTS);
-    if (code->gfn != gfn)
-        *code = (struct bt_code){.gfn = gfn};
-    if (++code->stores >= CODE_STORES && tc_frame_has_code(bt->tc, gfn)) {
-        dropped += tc_drop_frame(bt->tc, gfn);
-        stat_inc(bt->stats, STAT_CODE_RELEASED);
-    }
-    if (dropped)
-        bt->stale++;
 }
 
 static struct bt_site *site_of(struct bt_vcpu *bt, uint64_t key)

@@ -195,6 +195,7 @@ static const char *exit_name(enum exit_kind kind)
     case EXIT_LOOKUP: return "lookup";
     case EXIT_MISS: return "miss";
     case EXIT_DENIED: return "denied";
+    case EXIT_CHANGED: return "changed";
     case EXIT_CANCEL: return "cancel";
     case EXIT_KICK: return "kick";
     case EXIT_EXC: return "exception";

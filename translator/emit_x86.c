@@ -109,6 +109,13 @@ void emit_mov_ri(struct emit *e, enum host_reg dst, uint32_t value)
     emit_u32(e, value);
 }
 
+void emit_mov64_ri(struct emit *e, enum host_reg dst, uint64_t value)
+{
+    emit_rex(e, 1, 0, 0, dst);
+    emit_u8(e, (uint8_t)(0xb8 | (dst & 7)));
+    emit_u64(e, value);
+}
+
 void emit_lea_rd(struct emit *e, enum host_reg dst, enum host_reg base,
                  int32_t disp)
 {
@@ -270,6 +277,13 @@ uint32_t emit_jcc(struct emit *e, unsigned cc, uint64_t target)
     emit_u8(e, 0x0f);
     emit_u8(e, (uint8_t)(0x80 | cc));
     return emit_rel32(e, target);
+}
+
+uint32_t emit_jrcxz(struct emit *e)
+{
+    emit_u8(e, 0xe3);
+    emit_u8(e, 0);
+    return emit_offset(e) - 1;
 }
 
 uint32_t emit_jecxz(struct emit *e)

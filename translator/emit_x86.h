@@ -86,6 +86,7 @@ static inline enum host_reg host_of(unsigned reg)
 /* 32-bit moves: mov dst, src; mov dst, imm32. */
 void emit_mov_rr(struct emit *e, enum host_reg dst, enum host_reg src);
 void emit_mov_ri(struct emit *e, enum host_reg dst, uint32_t value);
+void emit_mov64_ri(struct emit *e, enum host_reg dst, uint64_t value);
 /* 64-bit mov dst, src. */
 void emit_mov64_rr(struct emit *e, enum host_reg dst, enum host_reg src);
 
@@ -144,6 +145,7 @@ uint32_t emit_call(struct emit *e, uint64_t target);
 uint32_t emit_jcc(struct emit *e, unsigned cc, uint64_t target);
 
 /* jecxz rel8 forward: returns the offset of the rel8, for emit_patch8(). */
+uint32_t emit_jrcxz(struct emit *e);
 uint32_t emit_jecxz(struct emit *e);
 /* jmp rel8 forward, likewise. */
 uint32_t emit_jmp8(struct emit *e);

@@ -151,6 +151,23 @@ static void decode_all(struct xlat *x)
     }
 }
 
+/* One straight run up to a store, of no more than is cheap to compare. */
+static void decode_checked(struct xlat *x)
+{
+    const uint32_t start = x->gip & PAGE_MASK;
+    bool end = false;
+
+    x->insn_count = 0;
+    while (!end && decode_at(x, x->insn_count ? x->page_end : start)) {
+        struct xlat_insn *xi = &x->insns[x->insn_count - 1];
+
+        x->page_end = xi->offset + xi->in.len;
+        end = xi->flow == FLOW_JUMP || xlat_ends_checked(&xi->in) ||
+              x->page_end >= PAGE_SIZE ||
+              x->page_end - start >= XLAT_CHECKED_BYTES;
+    }
+}
+
 /* An instruction whose successor in the list is not what follows it in memory
  * ends its straight line. */
 static void mark_last(struct xlat *x)
@@ -203,7 +220,10 @@ bool xlat_scan(struct xlat *x)
 {
     memset(x->index_at, 0xff, sizeof(x->index_at));
     x->page_end = (x->gip & PAGE_MASK) + 1;
-    decode_all(x);
+    if (x->mode & MODE_CHECKED)
+        decode_checked(x);
+    else
+        decode_all(x);
     if (!x->insn_count)
         return false;
     mark_last(x);

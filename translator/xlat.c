@@ -471,6 +471,7 @@ static struct ccf *make_ccf(struct xlat *x, uint32_t body)
     ccf->gip = x->gip;
     ccf->mode = x->mode;
     set_sources(x, ccf);
+    ccf->checked = x->mode & MODE_CHECKED;
     ccf->insn_count = x->insn_count;
     ccf->start = ccf->entry = x->e.rx_start;
     ccf->body = ccf->start + body;
@@ -500,7 +501,7 @@ static void begin(struct xlat *x)
     emit_init(&x->e, rw, rw + room, rx);
     x->delta = 0;
     x->point_count = x->exit_count = x->return_count = 0;
-    x->fixup_count = x->stub_count = 0;
+    x->fixup_count = x->stub_count = x->changed_count = 0;
 }
 
 /* The guest instruction that begins at a host offset, or NULL. */
@@ -577,7 +578,11 @@ struct ccf *xlat_tu(struct xlat *x, const struct xlat_request *request)
     begin(x);
     emit_address_check(&x->e, x->gip, x->config.glue.miss);
     body = emit_offset(&x->e);
+    if (x->mode & MODE_CHECKED)
+        xlat_emit_source_check(x);
     emit_body(x);
+    if (x->mode & MODE_CHECKED)
+        xlat_emit_source_exit(x);
     for (uint32_t i = 0; i < x->stub_count; i++)
         emit_stub(x, &x->stubs[i]);
     ENSURE(!x->e.overflow);

@@ -12,9 +12,12 @@
 
 #define XLAT_MAX_INSNS 320
 #define XLAT_MAX_BYTES 192 /* host bytes of one guest instruction, stubs too */
-#define XLAT_MAX_EXTRA 256 /* entry check and slack */
-#define XLAT_NO_LABEL  UINT32_MAX
-#define XLAT_NO_INSN   UINT16_MAX
+#define XLAT_MAX_EXTRA 640 /* entry check, source check and slack */
+#define XLAT_CHECKED_BYTES \
+    64 /* source of a checked TU; its last instruction \
+                               * may exceed it */
+#define XLAT_NO_LABEL UINT32_MAX
+#define XLAT_NO_INSN  UINT16_MAX
 
 /* How control leaves an instruction; decides where TUs and blocks end. */
 enum xlat_flow {
@@ -85,6 +88,8 @@ struct xlat {
     uint32_t fixup_count;
     struct xlat_stub stubs[XLAT_MAX_INSNS + 1]; /* one each, and the end */
     uint32_t stub_count;
+    uint32_t changed[XLAT_CHECKED_BYTES / 4]; /* rel32s of the source check */
+    uint32_t changed_count;
 };
 
 /* Guest address of an instruction, and of the one behind it. */
@@ -186,6 +191,13 @@ void xlat_add(struct xlat *x, int32_t counter, uint32_t count);
 
 /* Whether the instruction reads or writes memory, its stack included. */
 bool xlat_accesses_memory(const struct insn *in);
+
+/* Of MODE_CHECKED (xlat_check.c). Whether the instruction has to be the TU's
+ * last one; the comparison at the body's start, and where it leads to when it
+ * fails. */
+bool xlat_ends_checked(const struct insn *in);
+void xlat_emit_source_check(struct xlat *x);
+void xlat_emit_source_exit(struct xlat *x);
 
 /* Whether the FPU is touched: the exit has to save it whole. */
 bool xlat_uses_fpu(const struct insn *in);

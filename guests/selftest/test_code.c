@@ -239,6 +239,53 @@ void data_beside_code(void)
     }
 }
 
+/* A counter in the cache line of the code that counts, and another behind the
+ * next instruction's operand, for so long that the page is known to be both. */
+void data_in_code(void)
+{
+    uint32_t *counter = (uint32_t *)(buffer + 16);
+    uint32_t sum = 0;
+
+    /* inc dword ptr [counter]; mov eax, [counter]; ret */
+    memcpy(buffer, "\xFF\x05\0\0\0\0\xA1\0\0\0\0\xC3", 12);
+    memcpy(buffer + 2, &counter, 4);
+    memcpy(buffer + 7, &counter, 4);
+    *counter = 0;
+    for (uint32_t i = 1; i <= 2000; i++)
+        EXPECT_EQ(call(buffer), i);
+    /* add dword ptr [operand], 5; add edx, operand */
+    __asm__ volatile("mov ecx, 2000\n\t"
+                     "mov dword ptr [2f + 2], 0\n"
+                     "1: add dword ptr [2f + 2], 5\n"
+                     "2: add edx, 0x55555555\n\t"
+                     "loop 1b"
+                     : "+d"(sum)
+                     :
+                     : "ecx", "memory", "cc");
+    EXPECT_EQ(sum, 5 * 2000 * 2001 / 2);
+}
+
+/* A compiler at run time: 10,000 functions, written alike or not, in place or by
+ * another address, at the start of a page, across two, and in turn. */
+void rewrite_functions(void)
+{
+    uint32_t frame[2] = {frame_alloc(), frame_alloc()};
+    static const uint32_t at[] = {0, 64, 2048, PAGE - 3, PAGE + 100};
+    const uint32_t alias = 2 * TEST_VA;
+
+    for (uint32_t i = 0; i < 2; i++) {
+        map(TEST_VA + i * PAGE, frame[i], RWU);
+        map(alias + i * PAGE, frame[i], RWU);
+    }
+    for (uint32_t i = 0; i < 10000; i++) {
+        uint32_t offset = at[i % 5];
+        uint32_t value = i / 100 & 1 ? i / 5 % 3 : 7;
+
+        put_function((void *)((i & 1 ? alias : TEST_VA) + offset), value);
+        EXPECT_EQ(call((void *)((i & 2 ? alias : TEST_VA) + offset)), value);
+    }
+}
+
 USER_FUNCTION(user_modifies, "mov ecx, 50\n"
                              "xor ebx, ebx\n"
                              "mov dword ptr [1f + 2], 1\n"

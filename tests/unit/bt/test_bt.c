@@ -86,18 +86,25 @@ static void compare(const struct machine *a, const struct machine *b)
 
 typedef void prepare_fn(struct vcpu *vcpu);
 
-/* Run the same program under both engines, from a state that prepare made of the
- * flat one, and compare. Returns the translator's counters. */
-static struct stats both_stats(enum soft_mode soft, prepare_fn *prepare,
-                               const uint8_t *code, size_t len)
+/* How a program is run. */
+struct way {
+    enum soft_mode soft;
+    prepare_fn *prepare; /* what it makes of the flat state; may be NULL */
+    bool mixes;          /* a page that is code and data is soon found mixed */
+};
+
+/* Run the same program under both engines and compare. Returns the translator's
+ * counters. */
+static struct stats both_stats(struct way way, const uint8_t *code, size_t len)
 {
     struct stats stats;
-    struct machine *bt = machine_new(true, soft);
-    struct machine *interp = machine_new(false, soft);
+    struct machine *bt = machine_new(true, way.soft);
+    struct machine *interp = machine_new(false, way.soft);
 
-    if (prepare) {
-        prepare(&bt->vcpu);
-        prepare(&interp->vcpu);
+    bt->bt->mixed_window = way.mixes ? UINT64_MAX : 0;
+    if (way.prepare) {
+        way.prepare(&bt->vcpu);
+        way.prepare(&interp->vcpu);
     }
     load(bt, CODE, code, len);
     load(interp, CODE, code, len);
@@ -119,10 +126,12 @@ static struct stats both_stats(enum soft_mode soft, prepare_fn *prepare,
 static void both_from(prepare_fn *prepare, const uint8_t *code, size_t len,
                       uint64_t interpreted)
 {
-    struct stats stats = both_stats(SOFT_NONE, prepare, code, len);
+    struct way way = {.soft = SOFT_NONE, .prepare = prepare};
+    struct stats stats = both_stats(way, code, len);
 
     ck_assert_uint_le(stats.count[STAT_INSN_INTERP], interpreted);
-    both_stats(SOFT_ALL, prepare, code, len);
+    way.soft = SOFT_ALL;
+    both_stats(way, code, len);
 }
 
 static void both(const uint8_t *code, size_t len, uint64_t interpreted)
@@ -394,10 +403,12 @@ END_TEST
         0xb8, 0x01, 0x00, 0x00, 0x00, 0xc3,      /* mov eax, 1; ret */ \
         0x90, 0x90, 0xb8, 0x02, 0x00, 0x00, 0x00, 0xc3
 
+static const struct way traced = {.soft = SOFT_NONE};
+
 START_TEST(code_that_is_written_again_alike_is_taken_back)
 {
     static const uint8_t same[] = {REWRITING(0x40)};
-    struct stats stats = both_stats(SOFT_NONE, NULL, same, sizeof(same));
+    struct stats stats = both_stats(traced, same, sizeof(same));
 
     ck_assert_uint_ge(stats.count[STAT_TAKEN_BACK], 390);
     ck_assert_uint_lt(stats.count[STAT_TU_TRANSLATED], 20);
@@ -408,10 +419,28 @@ END_TEST
 START_TEST(code_that_alternates_is_taken_back)
 {
     static const uint8_t other[] = {REWRITING(0x48)};
-    struct stats stats = both_stats(SOFT_NONE, NULL, other, sizeof(other));
+    struct stats stats = both_stats(traced, other, sizeof(other));
 
     ck_assert_uint_ge(stats.count[STAT_TAKEN_BACK], 390);
     ck_assert_uint_lt(stats.count[STAT_TU_TRANSLATED], 20);
+}
+END_TEST
+
+/* Two versions of a load from MMIO in turn: the second one's trap makes the site
+ * soft while the first is on the shelf. */
+START_TEST(a_ccf_that_is_taken_back_learns_what_its_site_became)
+{
+    static const uint8_t other[] = {REWRITING(0x48)};
+    static const uint8_t load_mmio[] = {0xa1, 0x00, 0x00, 0x00, 0x02, 0xc3};
+    uint8_t code[sizeof(other)];
+    struct stats stats;
+
+    memcpy(code, other, sizeof(code));
+    memcpy(code + 0x40, load_mmio, sizeof(load_mmio));
+    memcpy(code + 0x48, load_mmio, sizeof(load_mmio));
+    code[0x49] = 4;
+    stats = both_stats(traced, code, sizeof(code));
+    ck_assert_uint_eq(stats.count[STAT_ADAPTATIONS], 2 + 2); /* REP MOVSB */
 }
 END_TEST
 
@@ -428,10 +457,124 @@ START_TEST(a_code_page_that_becomes_data_is_released)
         0x83, 0xc7, 0x04,                         /* add edi, 4 */
         0xe2, 0xf5,                               /* loop */
         UD2};
-    struct stats stats = both_stats(SOFT_NONE, NULL, code, sizeof(code));
+    struct stats stats = both_stats(traced, code, sizeof(code));
 
     ck_assert_uint_eq(stats.count[STAT_CODE_RELEASED], 1);
     ck_assert_uint_le(stats.count[STAT_SMC_FAULTS], 10);
+}
+END_TEST
+
+static const struct way mixing[] = {
+    {.soft = SOFT_NONE, .mixes = true},
+    {.soft = SOFT_ALL,  .mixes = true},
+};
+
+START_TEST(a_page_of_code_and_data_is_not_traced)
+{
+    static const uint8_t code[] = {
+        0xb9, 0xb8, 0x0b, 0x00, 0x00,       /* mov ecx, 3000 */
+        0xff, 0x05, 0x20, 0x00, 0x01, 0x00, /* inc dword [10020h] */
+        0xe2, 0xf8,                         /* loop */
+        UD2};
+    struct stats stats = both_stats(mixing[_i], code, sizeof(code));
+
+    ck_assert_uint_eq(stats.count[STAT_CODE_MIXED], 1);
+    ck_assert_uint_le(stats.count[STAT_SMC_FAULTS], 16 * 10);
+    ck_assert_uint_eq(stats.count[STAT_CODE_CHANGED], 0);
+}
+END_TEST
+
+START_TEST(a_store_to_the_next_instruction_of_a_mixed_page_takes_effect)
+{
+    static const uint8_t code[] = {
+        0xb9, 0xe8, 0x03, 0x00, 0x00,             /* mov ecx, 1000 */
+        0x80, 0x05, 0x0d, 0x00, 0x01, 0x00, 0x03, /* add byte [1000dh], 3 */
+        0xb0, 0x00,                               /* mov al, 0 */
+        0x01, 0xc3,                               /* add ebx, eax */
+        0xe2, 0xf3,                               /* loop */
+        UD2};
+    struct stats stats = both_stats(mixing[_i], code, sizeof(code));
+
+    ck_assert_uint_eq(stats.count[STAT_CODE_MIXED], 1);
+    ck_assert_uint_ge(stats.count[STAT_CODE_CHANGED], 900);
+    /* 256 values of the operand */
+    ck_assert_uint_ge(stats.count[STAT_TAKEN_BACK], 600);
+    ck_assert_uint_le(stats.count[STAT_TU_TRANSLATED], 400);
+}
+END_TEST
+
+START_TEST(code_and_stack_may_share_a_page)
+{
+    static const uint8_t code[] = {
+        0xbc, 0x00, 0x01, 0x01, 0x00,       /* mov esp, 10100h */
+        0xb9, 0xb8, 0x0b, 0x00, 0x00,       /* mov ecx, 3000 */
+        0x51,                               /* push ecx */
+        0xe8, 0x05, 0x00, 0x00, 0x00,       /* call 1f */
+        0x5a,                               /* pop edx */
+        0xe2, 0xf7,                         /* loop */
+        UD2,                                /* */
+        0xff, 0x05, 0x80, 0x00, 0x01, 0x00, /* 1: inc dword [10080h] */
+        0xc3};
+    struct stats stats = both_stats(mixing[_i], code, sizeof(code));
+
+    ck_assert_uint_eq(stats.count[STAT_CODE_MIXED], 1);
+    ck_assert_uint_le(stats.count[STAT_SMC_FAULTS], 16 * 10);
+}
+END_TEST
+
+/* Every length that is compared, and a change of its last byte: n times INC EAX,
+ * then MOV BYTE to the last of them, which the loop goes through next. */
+START_TEST(a_change_of_any_byte_is_seen)
+{
+    uint8_t code[128] = {0xb9, 0x80, 0x00, 0x00, 0x00}; /* mov ecx, 128 */
+    uint8_t *at = code + 5;
+
+    memset(at, 0x40, (size_t)_i); /* inc eax */
+    at += _i;
+    *at++ = 0xd1; /* rol dl, 1; setc dl */
+    *at++ = 0xc2;
+    memcpy(at, "\x80\x35\x00\x00\x01\x00\x08", 7); /* xor byte [last], 8 */
+    at[2] = (uint8_t)(5 + _i - 1);
+    at += 7;
+    *at++ = 0x49; /* dec ecx */
+    *at++ = 0x0f; /* jnz */
+    *at++ = 0x85;
+    memset(at, 0xff, 4);
+    *at = (uint8_t)(5 - (at + 4 - code));
+    at += 4;
+    memcpy(at, "\x0f\x0b", 2);
+    both_stats(mixing[0], code, sizeof(code));
+}
+END_TEST
+
+START_TEST(a_mixed_page_that_is_quiet_is_traced_again)
+{
+    static const uint8_t code[] = {
+        0xb9, 0xb8, 0x0b, 0x00, 0x00,       /* mov ecx, 3000 */
+        0xff, 0x05, 0x20, 0x00, 0x01, 0x00, /* inc dword [10020h] */
+        0xe2, 0xf8,                         /* loop */
+        0xf4};                              /* hlt */
+    struct machine *m = machine_new(true, SOFT_NONE);
+
+    m->bt->mixed_window = UINT64_MAX;
+    m->bt->mixed_patience = 0;
+    load(m, CODE, code, sizeof(code));
+    ck_assert_int_eq(machine_run(m, UINT64_MAX), VCPU_EXIT_HLT);
+    ck_assert(bt_code_is_mixed(m->bt, CODE >> PAGE_SHIFT));
+    ck_assert_pstr_eq(bt_verify(m->bt), NULL);
+    bt_code_poll(m->bt);
+    ck_assert(!bt_code_is_mixed(m->bt, CODE >> PAGE_SHIFT));
+    ck_assert(!tc_frame_has_code(m->bt->tc, CODE >> PAGE_SHIFT));
+    m->vcpu.eip = CODE + 5;
+    m->vcpu.regs[REG_ECX] = 10;
+    ck_assert_int_eq(machine_run(m, UINT64_MAX), VCPU_EXIT_HLT);
+    ck_assert(!bt_code_is_mixed(m->bt, CODE >> PAGE_SHIFT));
+    ck_assert_pstr_eq(bt_verify(m->bt), NULL);
+    m->vcpu.eip = CODE;
+    ck_assert_int_eq(machine_run(m, UINT64_MAX), VCPU_EXIT_HLT);
+    ck_assert(bt_code_is_mixed(m->bt, CODE >> PAGE_SHIFT));
+    ck_assert_uint_eq(*(uint32_t *)machine_ram(m, CODE + 0x20), 6010);
+    machine_destroy(m);
 }
 END_TEST
 
@@ -718,6 +861,14 @@ int main(void)
     tcase_add_test(tcase, code_that_is_written_again_alike_is_taken_back);
     tcase_add_test(tcase, code_that_alternates_is_taken_back);
     tcase_add_test(tcase, a_code_page_that_becomes_data_is_released);
+    tcase_add_test(tcase, a_ccf_that_is_taken_back_learns_what_its_site_became);
+    tcase_add_loop_test(tcase, a_page_of_code_and_data_is_not_traced, 0, 2);
+    tcase_add_loop_test(
+        tcase, a_store_to_the_next_instruction_of_a_mixed_page_takes_effect, 0,
+        2);
+    tcase_add_loop_test(tcase, code_and_stack_may_share_a_page, 0, 2);
+    tcase_add_loop_test(tcase, a_change_of_any_byte_is_seen, 1, 17);
+    tcase_add_test(tcase, a_mixed_page_that_is_quiet_is_traced_again);
     tcase_add_test(tcase, a_division_by_zero_is_the_guests);
     tcase_add_test(tcase, a_fault_keeps_the_fpu);
     tcase_add_test(tcase, a_trapping_store_keeps_the_fpu);

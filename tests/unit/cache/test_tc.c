@@ -49,13 +49,23 @@ static const uint8_t *frame_bytes(void *opaque, gfn_t gfn)
     return page;
 }
 
+static gfn_t untraced;
+
+static bool frame_is_traced(void *opaque, gfn_t gfn)
+{
+    (void)opaque;
+    return gfn != untraced;
+}
+
 static void setup(void)
 {
     const struct tc_host host = {.frame_empty = frame_empty,
                                  .region_evicted = region_evicted,
-                                 .frame_bytes = frame_bytes};
+                                 .frame_bytes = frame_bytes,
+                                 .frame_is_traced = frame_is_traced};
 
     memset(page, 0, sizeof(page));
+    untraced = UINT64_MAX;
 
     empty_count = evicted_count = 0;
     memset(&stats, 0, sizeof(stats));
@@ -462,6 +472,21 @@ START_TEST(another_frame_with_the_same_bytes_takes_it)
 }
 END_TEST
 
+START_TEST(one_that_checks_itself_stays_with_its_frame)
+{
+    struct ccf *ccf = add_kept(0x1000, 7, 0x10);
+
+    ccf->checked = true;
+    page[3] = 1;
+    verify();
+    tc_drop_changed(tc, ccf);
+    page[3] = 0;
+    ck_assert_ptr_null(tc_take_back(tc, 0x1000, 9, MODE, page));
+    ck_assert_ptr_eq(tc_take_back(tc, 0x1000, 7, MODE, page), ccf);
+    verify();
+}
+END_TEST
+
 START_TEST(bytes_of_one_hash_are_still_compared)
 {
     struct ccf *ccf = add_kept(0x1000, 7, 0x10);
@@ -645,6 +670,12 @@ static void dead_returned_to(struct ccf *a, struct ccf *b, struct ccf *dead)
     mcode_patch_jmp(tc_mcode(tc), dead->start + RETURN_OFFSET, stubs.miss);
 }
 
+static void not_traced(struct ccf *a, struct ccf *b, struct ccf *dead)
+{
+    (void)b, (void)dead;
+    untraced = a->source[0].gfn;
+}
+
 static void other_bytes(struct ccf *a, struct ccf *b, struct ccf *dead)
 {
     (void)b, (void)dead;
@@ -698,6 +729,7 @@ static const struct corruption corruptions[] = {
     {"a dead CCF has incoming exits",                        dead_with_incoming},
     {"a dead CCF can be entered",                            dead_entered      },
     {"a dead CCF can be returned to",                        dead_returned_to  },
+    {"a frame with a live CCF is not traced",                not_traced        },
     {"a live CCF is not what its source bytes are",          other_bytes       },
     {"the shelf does not hold what it should",               lost_from_shelf   },
     {"a live CCF is on the shelf",                           living_on_shelf   },
@@ -778,6 +810,7 @@ static void add_dropping(TCase *tcase)
                    a_ccf_with_one_frame_under_both_pages_is_dropped_once);
     tcase_add_test(tcase, a_ccf_is_taken_back_when_its_bytes_are);
     tcase_add_test(tcase, another_frame_with_the_same_bytes_takes_it);
+    tcase_add_test(tcase, one_that_checks_itself_stays_with_its_frame);
     tcase_add_test(tcase, bytes_of_one_hash_are_still_compared);
     tcase_add_test(tcase, each_of_many_versions_is_found);
     tcase_add_test(tcase, what_is_dropped_for_good_is_not_taken_back);
