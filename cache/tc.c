@@ -41,8 +41,10 @@ int tc_create(struct tc **out, size_t len, struct stats *stats,
     return 0;
 }
 
-static void ccf_free(struct ccf *ccf)
+void ccf_free(struct ccf *ccf)
 {
+    if (!ccf)
+        return;
     free(ccf->points);
     free(ccf->exits);
     free(ccf->return_sites);
@@ -160,6 +162,22 @@ static void evict(struct tc *tc, struct region *r)
     r->at = r->start;
 }
 
+/* Room in the region's list for one more CCF. */
+static bool has_slot(struct region *r)
+{
+    uint32_t want = r->capacity ? 2 * r->capacity : 256;
+    void *grown;
+
+    if (r->count < r->capacity)
+        return true;
+    grown = realloc(r->ccfs, want * sizeof(*r->ccfs));
+    if (!grown)
+        return false;
+    r->ccfs = grown;
+    r->capacity = want;
+    return true;
+}
+
 uint64_t tc_reserve(struct tc *tc, size_t len)
 {
     struct region *r = &tc->region[tc->current];
@@ -170,15 +188,7 @@ uint64_t tc_reserve(struct tc *tc, size_t len)
         r = &tc->region[tc->current];
         evict(tc, r);
     }
-    return r->at;
-}
-
-static void *must_grow(void *memory, size_t len)
-{
-    void *grown = realloc(memory, len);
-
-    ENSURE(grown);
-    return grown;
+    return has_slot(r) ? r->at : 0;
 }
 
 static void link_source(struct tc *tc, struct ccf *ccf,
@@ -211,10 +221,7 @@ void tc_insert(struct tc *tc, struct ccf *ccf)
 
     ENSURE(ccf->start == r->at);
     ENSURE(ccf->host_len <= r->start + tc->region_len - r->at);
-    if (r->count == r->capacity) {
-        r->capacity = r->capacity ? 2 * r->capacity : 256;
-        r->ccfs = must_grow(r->ccfs, r->capacity * sizeof(*r->ccfs));
-    }
+    ENSURE(r->count < r->capacity);
     r->ccfs[r->count++] = ccf;
     r->at += (ccf->host_len + 15u) & ~15ull;
     if (r->at > r->start + tc->region_len)

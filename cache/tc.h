@@ -80,8 +80,12 @@ const struct ccf_point *ccf_next_insn(const struct ccf *ccf,
                                       const struct ccf_point *point);
 
 /* Room for at least len bytes of code, evicting a region if need be. The
- * result is an executable address; write through tc_mcode(). */
+ * result is an executable address; write through tc_mcode(). 0: the host has no
+ * memory for another CCF. */
 uint64_t tc_reserve(struct tc *tc, size_t len);
+
+/* Free a CCF that was not inserted; NULL is fine. */
+void ccf_free(struct ccf *ccf);
 
 /* Take ownership of a CCF (heap, as its arrays) whose host_len bytes of code
  * are at the address tc_reserve() gave, and make it findable. */

@@ -45,6 +45,10 @@ typedef uint32_t gip_t; /* guest linear address of an instruction */
 /* Report a broken assertion (file, line, text) on stderr and abort. */
 NORETURN void base_assert_fail(const char *file, int line, const char *text);
 
+/* The host refused what popf cannot go on without, and errno says why: one line
+ * on stderr, status 1. For where no caller could do anything about it. */
+NORETURN void base_host_failure(const char *what);
+
 /* Report an impossible condition that the caller survives. */
 void base_never(const char *file, int line, const char *text);
 

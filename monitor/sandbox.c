@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/userfaultfd.h>
+#include <malloc.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,6 +155,9 @@ static void drop_capabilities(void)
 
 /* ---- The filter ---- */
 
+#define RESERVE_PIECES    16u
+#define RESERVE_PIECE_LEN (64u * KIB) /* below malloc()'s threshold of mmap() */
+
 static int allow_all(scmp_filter_ctx filter, const int *list, size_t count)
 {
     int error = 0;
@@ -215,9 +219,27 @@ static int set_attributes(scmp_filter_ctx filter)
     return error;
 }
 
+/* libseccomp 2.5 does not survive a malloc() that fails while it makes a filter
+ * (it hangs, or leaves rules out). So what it takes, some 150 KiB, is made sure
+ * of in advance: allocated, and given back to the heap, which keeps it. */
+static bool reserve_memory(void)
+{
+    void *piece[RESERVE_PIECES];
+    unsigned count = 0;
+
+    mallopt(M_TRIM_THRESHOLD, 2 * RESERVE_PIECES * RESERVE_PIECE_LEN);
+    while (count < RESERVE_PIECES &&
+           (piece[count] = malloc(RESERVE_PIECE_LEN)) != NULL)
+        count++;
+    for (unsigned i = 0; i < count; i++)
+        free(piece[i]);
+    return count == RESERVE_PIECES;
+}
+
 static int load_filter(void)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    scmp_filter_ctx filter =
+        reserve_memory() ? seccomp_init(SCMP_ACT_KILL_PROCESS) : NULL;
 
     if (filter == NULL)
         return -ENOMEM;

@@ -294,7 +294,8 @@ void spt_drop(struct mmu *mmu, struct window *window, uint32_t page,
  * fail for that reason itself. */
 void spt_unmap_window(struct mmu *mmu, struct window *window)
 {
-    ENSURE(window_unmap(window, 0, WINDOW_PAGES));
+    if (!window_unmap(window, 0, WINDOW_PAGES))
+        base_host_failure("could not unmap guest memory");
     for (uint32_t i = 0; i < SPT_COUNT; i++) {
         struct spt *spt = window->spt[i];
         for (uint32_t k = 0; spt != NULL && k < SPT_PAGES; k++)

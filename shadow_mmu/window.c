@@ -25,6 +25,7 @@
 #define SHORT_RUN      64u /* runs up to this are populated whole */
 #define VMA_RESERVE    8192u
 #define VMA_DEFAULT    65530u
+#define VMA_MIN        64u /* with less, one instruction's pages may not fit */
 
 _Static_assert((WINDOW_COUNT + 1) * WINDOW_STRIDE <= AREA_LEN,
                "the windows fit into an area");
@@ -74,7 +75,8 @@ unsigned window_vma_budget(void)
             limit = VMA_DEFAULT;
         fclose(file);
     }
-    return limit > 2 * VMA_RESERVE ? limit - VMA_RESERVE : limit / 2;
+    limit = limit > 2 * VMA_RESERVE ? limit - VMA_RESERVE : limit / 2;
+    return limit > VMA_MIN ? limit : VMA_MIN;
 }
 
 static bool is_watched(const struct mmu *mmu, const struct window *window,

@@ -422,12 +422,13 @@ static void bind_fixups(struct xlat *x)
     }
 }
 
+/* NULL when the host has no memory left. */
 static void *copy_of(const void *data, size_t len)
 {
     void *copy = malloc(len ? len : 1);
 
-    ENSURE(copy);
-    memcpy(copy, data, len);
+    if (copy)
+        memcpy(copy, data, len);
     return copy;
 }
 
@@ -463,11 +464,20 @@ static void set_sources(const struct xlat *x, struct ccf *ccf)
                    x->page_end - PAGE_SIZE);
 }
 
+static bool has_bytes(const struct ccf *ccf)
+{
+    for (uint32_t i = 0; i < ccf->source_count; i++)
+        if (!ccf->source[i].bytes)
+            return false;
+    return true;
+}
+
 static struct ccf *make_ccf(struct xlat *x, uint32_t body)
 {
     struct ccf *ccf = calloc(1, sizeof(*ccf));
 
-    ENSURE(ccf);
+    if (!ccf)
+        return NULL;
     ccf->gip = x->gip;
     ccf->mode = x->mode;
     set_sources(x, ccf);
@@ -483,6 +493,10 @@ static struct ccf *make_ccf(struct xlat *x, uint32_t body)
     ccf->return_count = x->return_count;
     ccf->return_sites =
         copy_of(x->return_sites, x->return_count * sizeof(*x->return_sites));
+    if (!ccf->points || !ccf->exits || !ccf->return_sites || !has_bytes(ccf)) {
+        ccf_free(ccf);
+        return NULL;
+    }
     bind_exits(x, ccf);
     return ccf;
 }
@@ -492,16 +506,20 @@ _Static_assert(XLAT_MAX_INSNS *XLAT_MAX_BYTES + XLAT_MAX_EXTRA + 64 <=
                    (TC_MIN_LEN - TC_GLUE_LEN) / TC_REGIONS,
                "a TU may be larger than a region");
 
-static void begin(struct xlat *x)
+static bool begin(struct xlat *x)
 {
     size_t room = x->insn_count * XLAT_MAX_BYTES + XLAT_MAX_EXTRA;
     uint64_t rx = tc_reserve(x->config.tc, room);
-    uint8_t *rw = mcode_rw(tc_mcode(x->config.tc), rx);
+    uint8_t *rw;
 
+    if (!rx)
+        return false;
+    rw = mcode_rw(tc_mcode(x->config.tc), rx);
     emit_init(&x->e, rw, rw + room, rx);
     x->delta = 0;
     x->point_count = x->exit_count = x->return_count = 0;
     x->fixup_count = x->stub_count = x->changed_count = 0;
+    return true;
 }
 
 /* The guest instruction that begins at a host offset, or NULL. */
@@ -575,7 +593,8 @@ struct ccf *xlat_tu(struct xlat *x, const struct xlat_request *request)
     if (!xlat_scan(x))
         return NULL;
 
-    begin(x);
+    if (!begin(x))
+        return NULL;
     emit_address_check(&x->e, x->gip, x->config.glue.miss);
     body = emit_offset(&x->e);
     if (x->mode & MODE_CHECKED)
@@ -589,6 +608,8 @@ struct ccf *xlat_tu(struct xlat *x, const struct xlat_request *request)
     bind_fixups(x);
 
     ccf = make_ccf(x, body);
+    if (!ccf)
+        return NULL;
     tc_insert(x->config.tc, ccf);
     stat_inc(x->config.stats, STAT_TU_TRANSLATED);
     stat_add(x->config.stats, STAT_TU_INSNS, ccf->insn_count);

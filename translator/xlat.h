@@ -107,7 +107,7 @@ struct xlat_request {
 
 /* Translate a TU. The CCF is in the cache on return. NULL when the first
  * instruction crosses into a page that the request does not have, or exceeds the
- * limit of CS. */
+ * limit of CS, or when the host has no memory for the CCF. */
 struct ccf *xlat_tu(struct xlat *xlat, const struct xlat_request *request);
 
 /* Write a probe for glue.probe[user][write] of a config whose layout and has_bmi2
