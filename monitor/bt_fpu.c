@@ -87,7 +87,8 @@ static struct ccf *find_ccf(const struct bt_vcpu *bt, uint32_t low,
 static bool decode_at(const struct bt_vcpu *bt, const struct ccf *ccf,
                       uint16_t gip_offset, struct insn *in)
 {
-    const struct insn_mode mode = {.features = bt->features, .code32 = true};
+    const struct insn_mode mode = {.features = bt->features,
+                                   .code32 = !(ccf->mode & MODE_CODE16)};
     uint32_t offset = (ccf->gip & PAGE_MASK) + gip_offset;
     uint8_t bytes[INSN_MAX_LEN] = {0};
 

@@ -48,9 +48,7 @@ bool bt_can_translate(struct bt_vcpu *bt)
     bool alignment = (v->cr0 & CR0_AM) && (v->eflags & FLAG_AC) && v->cpl == 3;
 
     return (v->cr0 & CR0_PE) && !(v->eflags & (FLAG_VM | FLAG_TF | FLAG_RF)) &&
-           !alignment && !(v->dr[7] & 0xff) && v->a20 &&
-           is_32bit(&v->seg[SEG_CS]) && is_32bit(&v->seg[SEG_SS]) &&
-           has_code_number(bt);
+           !alignment && !(v->dr[7] & 0xff) && v->a20 && has_code_number(bt);
 }
 
 /* FS and GS are used for their base. */
@@ -72,6 +70,8 @@ uint32_t bt_current_mode(struct bt_vcpu *bt)
                (v->cpl == 0 || !(v->cr4 & CR4_TSD));
 
     return (v->cpl == 3 ? MODE_USER : 0) |
+           (is_32bit(&v->seg[SEG_CS]) ? 0 : MODE_CODE16) |
+           (is_32bit(&v->seg[SEG_SS]) ? 0 : MODE_STACK16) |
            (v->cpl <= vcpu_iopl(v) ? MODE_IF : 0) | (x87 ? MODE_X87 : 0) |
            (x87 && (v->cr4 & CR4_OSFXSR) ? MODE_SSE : 0) | segment_bits(v) |
            bt->cs << MODE_CODE_SHIFT |

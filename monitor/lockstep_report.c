@@ -103,7 +103,8 @@ static void report_ram(const struct lockstep *ls)
 
 static void report_guest(struct vm *vm, gip_t gip)
 {
-    struct insn_mode mode = {.features = vm->config.features, .code32 = true};
+    struct insn_mode mode = {.features = vm->config.features,
+                             .code32 = vm->vcpu.seg[SEG_CS].attr & SEG_DB};
     uint8_t bytes[INSN_MAX_LEN] = {0};
     char text[96] = "(not readable)";
     struct insn in;
@@ -116,7 +117,7 @@ static void report_guest(struct vm *vm, gip_t gip)
             break;
     }
     if (insn_decode(&in, mode, bytes, sizeof(bytes)) == INSN_OK)
-        insn_format(&in, gip, true, text, sizeof(text));
+        insn_format(&in, gip, mode.code32, text, sizeof(text));
     fprintf(stderr, "    %08x  %s\n", gip, text);
 }
 

@@ -102,6 +102,20 @@ void emit_mov64_rr(struct emit *e, enum host_reg dst, enum host_reg src)
     emit_modrm(e, 3, src, dst);
 }
 
+void emit_mov16_rr(struct emit *e, enum host_reg dst, enum host_reg src)
+{
+    emit_u8(e, 0x66);
+    emit_mov_rr(e, dst, src);
+}
+
+void emit_movzx16_rr(struct emit *e, enum host_reg dst, enum host_reg src)
+{
+    emit_rex(e, 0, dst, 0, src);
+    emit_u8(e, 0x0f);
+    emit_u8(e, 0xb7);
+    emit_modrm(e, 3, dst, src);
+}
+
 void emit_mov_ri(struct emit *e, enum host_reg dst, uint32_t value)
 {
     emit_rex(e, 0, 0, 0, dst);
@@ -120,6 +134,13 @@ void emit_lea_rd(struct emit *e, enum host_reg dst, enum host_reg base,
                  int32_t disp)
 {
     emit_op_rd(e, 0, 0x8d, dst, base, disp);
+}
+
+void emit_lea16_rd(struct emit *e, enum host_reg dst, enum host_reg base,
+                   int32_t disp)
+{
+    emit_u8(e, 0x66);
+    emit_lea_rd(e, dst, base, disp);
 }
 
 void emit_lea64_rd(struct emit *e, enum host_reg dst, enum host_reg base,
@@ -228,6 +249,14 @@ void emit_load_window(struct emit *e, enum host_reg dst, enum host_reg base,
                       int32_t disp)
 {
     emit_window(e, 0x8b, dst, base, disp);
+}
+
+void emit_load16_window(struct emit *e, enum host_reg dst, enum host_reg base,
+                        int32_t disp)
+{
+    emit_u8(e, GS);
+    emit_u8(e, ADDR32);
+    emit_load16_rd(e, dst, base, disp);
 }
 
 void emit_store_window(struct emit *e, enum host_reg base, int32_t disp,
@@ -391,9 +420,12 @@ static bool has_vector_operand(const struct insn *in)
 /* For these 66h either selects another instruction or says nothing. */
 static bool ignores_operand_size(const struct insn *in)
 {
+    const uint32_t integer =
+        BIT(FEAT_BASE) | BIT(FEAT_CMOV) | BIT(FEAT_POPCNT) | BIT(FEAT_MOVBE);
     bool x87 = in->map == 0 && (in->opcode & 0xf8) == 0xd8;
 
-    return x87 || has_vector_operand(in);
+    return x87 || has_vector_operand(in) ||
+           (!(integer & BIT(insn_feature(in->op))) && in->op != OP_CRC32);
 }
 
 /* REX bits for register operands. A register field of an opcode extension

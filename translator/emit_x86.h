@@ -87,12 +87,18 @@ static inline enum host_reg host_of(unsigned reg)
 void emit_mov_rr(struct emit *e, enum host_reg dst, enum host_reg src);
 void emit_mov_ri(struct emit *e, enum host_reg dst, uint32_t value);
 void emit_mov64_ri(struct emit *e, enum host_reg dst, uint64_t value);
+/* 16-bit mov dst, src, which leaves dst's upper half; movzx dst32, src16. */
+void emit_mov16_rr(struct emit *e, enum host_reg dst, enum host_reg src);
+void emit_movzx16_rr(struct emit *e, enum host_reg dst, enum host_reg src);
 /* 64-bit mov dst, src. */
 void emit_mov64_rr(struct emit *e, enum host_reg dst, enum host_reg src);
 
 /* lea dst32, [base + disp]: leaves the flags alone. */
 void emit_lea_rd(struct emit *e, enum host_reg dst, enum host_reg base,
                  int32_t disp);
+/* lea dst16, [base + disp]: the upper half of dst stays. */
+void emit_lea16_rd(struct emit *e, enum host_reg dst, enum host_reg base,
+                   int32_t disp);
 /* lea dst64, [base + disp]. */
 void emit_lea64_rd(struct emit *e, enum host_reg dst, enum host_reg base,
                    int32_t disp);
@@ -130,6 +136,9 @@ void emit_store64_rd(struct emit *e, enum host_reg base, int32_t disp,
 /* mov dst32, gs:[base32 + disp] and back; mov dword gs:[base32 + disp], imm. */
 void emit_load_window(struct emit *e, enum host_reg dst, enum host_reg base,
                       int32_t disp);
+/* movzx dst32, word gs:[base32 + disp]. */
+void emit_load16_window(struct emit *e, enum host_reg dst, enum host_reg base,
+                        int32_t disp);
 void emit_store_window(struct emit *e, enum host_reg base, int32_t disp,
                        enum host_reg src);
 void emit_store_window_i(struct emit *e, enum host_reg base, int32_t disp,

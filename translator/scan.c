@@ -75,8 +75,7 @@ static size_t source_bytes(const struct xlat *x, uint32_t offset,
 
 bool xlat_crosses(const struct xlat *x, uint32_t offset)
 {
-    const struct insn_mode mode = {.features = x->config.features,
-                                   .code32 = true};
+    const struct insn_mode mode = xlat_insn_mode(x);
     size_t room = PAGE_SIZE - offset;
     struct insn in;
 
@@ -88,7 +87,7 @@ bool xlat_crosses(const struct xlat *x, uint32_t offset)
 static bool decode_at(struct xlat *x, uint32_t offset)
 {
     struct xlat_insn *xi = &x->insns[x->insn_count];
-    struct insn_mode mode = {.features = x->config.features, .code32 = true};
+    struct insn_mode mode = xlat_insn_mode(x);
     uint8_t bytes[INSN_MAX_LEN];
     size_t len = source_bytes(x, offset, bytes);
 

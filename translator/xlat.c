@@ -359,8 +359,8 @@ static void emit_one(struct xlat *x, struct xlat_insn *xi)
     mark = (struct mark){x->e.at, x->delta, x->point_count};
     if (counts_alone(x, xi))
         xlat_add(x, x->config.layout.user_memops_soft, 1);
-    if (xi->in.op != OP_INVALID && xi->in.address_size == 4 &&
-        !stores_through_cs(&xi->in) && handlers[xi->in.op](x, xi))
+    if (xi->in.op != OP_INVALID && !stores_through_cs(&xi->in) &&
+        handlers[xi->in.op](x, xi))
         return;
     x->e.at = mark.at;
     x->delta = mark.delta;
@@ -543,7 +543,8 @@ static void log_side_by_side(const struct xlat *x, const struct ccf *ccf)
 
         guest[0] = '\0';
         if (xi && log_on(LOG_GUEST))
-            insn_format(&xi->in, xlat_gip(x, xi), true, guest, sizeof(guest));
+            insn_format(&xi->in, xlat_gip(x, xi), xlat_insn_mode(x).code32,
+                        guest, sizeof(guest));
         at += (uint32_t)insn_format_host(x->e.start + at, ccf->host_len - at,
                                          rx, host, sizeof(host));
         if (xi)
@@ -562,7 +563,8 @@ static void log_guest(const struct xlat *x)
     for (uint32_t i = 0; i < x->insn_count; i++) {
         const struct xlat_insn *xi = &x->insns[i];
 
-        insn_format(&xi->in, xlat_gip(x, xi), true, text, sizeof(text));
+        insn_format(&xi->in, xlat_gip(x, xi), xlat_insn_mode(x).code32, text,
+                    sizeof(text));
         log_line(LOG_GUEST, "%08x  %s", xlat_gip(x, xi), text);
     }
 }

@@ -18,22 +18,23 @@
 #include "monitor/vcpu.h"
 #include "translator/decode/insn.h"
 
-/* The state of the machine that shaped the code: the key's mode bits. 32-bit
- * code and a 32-bit stack are a precondition of translation. */
-#define MODE_USER    BIT(0) /* CPL 3 */
-#define MODE_X87     BIT(1) /* x87 and MMX do not fault: CR0.EM = TS = 0 */
-#define MODE_SSE     BIT(2) /* as X87, and CR4.OSFXSR */
-#define MODE_CHECKED BIT(3) /* its frame is not traced: see xlat_check.c */
-#define MODE_TSC     BIT(5) /* RDTSC is allowed and shows the host's */
-#define MODE_COUNT   BIT(6) /* count retired instructions */
-#define MODE_IF      BIT(9) /* CLI and STI are allowed: CPL <= IOPL */
-#define MODE_SINGLE  BIT(7) /* nothing is chained to it (lockstep) */
-#define MODE_SOFT    BIT(8) /* no memory operand goes through the window */
+/* The state of the machine that shaped the code: the key's mode bits. */
+#define MODE_USER    BIT(0)  /* CPL 3 */
+#define MODE_X87     BIT(1)  /* x87 and MMX do not fault: CR0.EM = TS = 0 */
+#define MODE_SSE     BIT(2)  /* as X87, and CR4.OSFXSR */
+#define MODE_CHECKED BIT(3)  /* its frame is not traced: see xlat_check.c */
+#define MODE_TSC     BIT(5)  /* RDTSC is allowed and shows the host's */
+#define MODE_CODE16  BIT(22) /* CS.D clear */
+#define MODE_STACK16 BIT(4)  /* SS.B clear: SP, not ESP */
+#define MODE_COUNT   BIT(6)  /* count retired instructions */
+#define MODE_IF      BIT(9)  /* CLI and STI are allowed: CPL <= IOPL */
+#define MODE_SINGLE  BIT(7)  /* nothing is chained to it (lockstep) */
+#define MODE_SOFT    BIT(8)  /* no memory operand goes through the window */
 
 /* The rest names the base and limit of CS, which code knows as constants: it is up
  * to the caller which, but 0 is flat. */
-#define MODE_CODE_SHIFT 22
-#define MODE_CODE_COUNT 1024u
+#define MODE_CODE_SHIFT 23
+#define MODE_CODE_COUNT 512u
 
 /* Two bits each say the kind of a segment; FS and GS are never called flat, so
  * that their base makes no new mode. */

@@ -36,7 +36,7 @@ bool xlat_op_jmp(struct xlat *x, const struct xlat_insn *xi)
     bool direct = xlat_is_direct(&xi->in);
 
     if (xi->in.operand[0].kind == OPERAND_FAR ||
-        (direct ? !is_direct_inside(x, xi) : xi->in.operand[0].size != 4))
+        (direct && !is_direct_inside(x, xi)))
         return false;
     xlat_sync(x);
     if (direct) {
@@ -63,27 +63,41 @@ bool xlat_op_jcc(struct xlat *x, const struct xlat_insn *xi)
 /*
  * loop rel   =>  lea ecx, [rcx - 1]; jecxz 1f; jmp target; 1:
  * jecxz rel  =>  jecxz 1f; jmp 2f; 1: jmp target; 2:
- * LOOPE and LOOPNE are left to the interpreter.
+ * With CX, rcx is kept in r9 while ecx is CX. LOOPE and LOOPNE are left to the
+ * interpreter.
  */
 bool xlat_op_loop(struct xlat *x, const struct xlat_insn *xi)
 {
     gip_t target = xlat_target(x, xi);
-    uint32_t skip;
+    bool cut = xi->in.address_size == 2;
+    uint32_t zero;
     uint32_t over;
 
     if (!is_direct_inside(x, xi) || xi->in.opcode < 0xe2)
         return false;
     xlat_sync(x);
-    if (xi->in.opcode == 0xe2) {
+    if (xi->in.opcode == 0xe2 && cut)
+        emit_lea16_rd(&x->e, HOST_RCX, HOST_RCX, -1);
+    else if (xi->in.opcode == 0xe2)
         emit_lea_rd(&x->e, HOST_RCX, HOST_RCX, -1);
-        skip = emit_jecxz(&x->e);
+    if (cut) {
+        emit_mov64_rr(&x->e, HOST_R9, HOST_RCX);
+        emit_movzx16_rr(&x->e, HOST_RCX, HOST_RCX);
+    }
+    zero = emit_jecxz(&x->e);
+    if (cut)
+        emit_mov64_rr(&x->e, HOST_RCX, HOST_R9);
+    if (xi->in.opcode == 0xe2) {
         xlat_goto(x, xi, -1, target);
-        emit_patch8(&x->e, skip);
+        emit_patch8(&x->e, zero);
+        if (cut)
+            emit_mov64_rr(&x->e, HOST_RCX, HOST_R9);
         return true;
     }
-    skip = emit_jecxz(&x->e);
     over = emit_jmp8(&x->e);
-    emit_patch8(&x->e, skip);
+    emit_patch8(&x->e, zero);
+    if (cut)
+        emit_mov64_rr(&x->e, HOST_RCX, HOST_R9);
     xlat_goto(x, xi, -1, target);
     emit_patch8(&x->e, over);
     return true;
@@ -102,11 +116,12 @@ bool xlat_op_call(struct xlat *x, const struct xlat_insn *xi)
     const struct insn *in = &xi->in;
     bool direct = xlat_is_direct(in);
     bool hold = !direct && !xlat_ref_is_plain(x, SEG_SS);
-    struct xlat_operand top = xlat_stack(x, -4, true);
+    const int32_t size = in->operand_size;
+    struct xlat_operand top = xlat_stack(x, -size, in->operand_size, true);
     struct xlat_ref ref;
 
-    if (in->operand_size != 4 || in->operand[0].kind == OPERAND_FAR ||
-        (direct ? !is_direct_inside(x, xi) : in->operand[0].size != 4))
+    if (in->operand[0].kind == OPERAND_FAR ||
+        (direct && !is_direct_inside(x, xi)))
         return false;
     if (!direct && !xlat_load_target(x, xi))
         return false;
@@ -119,7 +134,7 @@ bool xlat_op_call(struct xlat *x, const struct xlat_insn *xi)
     xlat_store_i(x, &ref, xlat_eip(x, xlat_next(x, xi)));
     if (hold)
         xlat_held(x, HOST_TARGET);
-    x->delta -= 4;
+    xlat_move_stack(x, -size);
     xlat_settle(x);
     if (direct)
         xlat_leave(x, true, xlat_target(x, xi));
@@ -136,14 +151,15 @@ bool xlat_op_ret(struct xlat *x, const struct xlat_insn *xi)
 {
     const struct insn *in = &xi->in;
     bool far = in->opcode == 0xca || in->opcode == 0xcb;
-    struct xlat_operand top = xlat_stack(x, 0, false);
+    struct xlat_operand top = xlat_stack(x, 0, in->operand_size, false);
     struct xlat_ref ref;
 
-    if (in->operand_size != 4 || far || !xlat_ref(x, xi, &top, &ref))
+    if (far || !xlat_ref(x, xi, &top, &ref))
         return false;
     xlat_load(x, HOST_TARGET, &ref);
     code_address(x);
-    x->delta += 4 + (in->imm_len ? (uint16_t)in->imm : 0);
+    xlat_move_stack(x,
+                    in->operand_size + (in->imm_len ? (uint16_t)in->imm : 0));
     xlat_settle(x);
     emit_ret(&x->e);
     return true;
@@ -213,10 +229,9 @@ bool xlat_op_pushf(struct xlat *x, const struct xlat_insn *xi)
 {
     static const uint8_t pushfq_pop_r8[] = {0x9c, 0x41, 0x58};
     struct emit *e = &x->e;
-    struct xlat_operand top = xlat_stack(x, -4, true);
+    const int32_t size = xi->in.operand_size;
+    struct xlat_operand top = xlat_stack(x, -size, xi->in.operand_size, true);
 
-    if (xi->in.operand_size != 4)
-        return false;
     emit_bytes(e, pushfq_pop_r8, sizeof(pushfq_pop_r8));
     emit_load8_rd(e, HOST_R9, HOST_VCPU, x->config.layout.if_flag);
     for (unsigned i = 0; i < 3; i++)
@@ -227,7 +242,7 @@ bool xlat_op_pushf(struct xlat *x, const struct xlat_insn *xi)
     emit_lea_rd(e, HOST_R8, HOST_R8, -0x202);
     if (!xlat_store_r8(x, xi, &top))
         return false;
-    x->delta -= 4;
+    xlat_move_stack(x, -size);
     return true;
 }
 

@@ -61,6 +61,8 @@ bool xlat_copy(struct xlat *x, const struct xlat_insn *xi)
         return false;
     if (names_esp(in))
         xlat_sync(x);
+    if (has_bit_offset(in) && in->address_size == 2)
+        return false;
     if (has_bit_offset(in) && xlat_ref_calls(x, in->mem.seg))
         return xlat_soft_bit_test(x, xi);
     if (in->has_mem) {
@@ -206,36 +208,45 @@ bool xlat_op_lea(struct xlat *x, const struct xlat_insn *xi)
     unsigned to = in->operand[0].index;
     const struct insn_mem *m = &in->mem;
 
-    if (in->operand[0].size != 4 || !in->has_mem)
+    if (!in->has_mem)
         return false;
-    if (to == REG_ESP && m->base == REG_ESP && m->index == INSN_NO_REG &&
-        m->disp > -4096 && m->disp < 4096 && x->delta > -16384 &&
-        x->delta < 16384) {
+    if (in->operand[0].size == 2) {
+        xlat_sync(x);
+        xlat_lea(x, HOST_R8, in);
+        emit_mov16_rr(&x->e, host_of(to), HOST_R8);
+        return true;
+    }
+    if (!(x->mode & MODE_STACK16) && in->address_size == 4 && to == REG_ESP &&
+        m->base == REG_ESP && m->index == INSN_NO_REG && m->disp > -4096 &&
+        m->disp < 4096 && x->delta > -16384 && x->delta < 16384) {
         x->delta += m->disp;
         return true;
     }
-    emit_lea_operand(&x->e, host_of(to), in, x->delta);
+    xlat_lea(x, host_of(to), in);
     if (to == REG_ESP)
         x->delta = 0;
     return true;
 }
 
-/* Load the 32-bit operand into r8d. */
+/* Load the operand into r8d. */
 bool xlat_load_target(struct xlat *x, const struct xlat_insn *xi)
 {
     const struct insn_operand *o = &xi->in.operand[0];
     struct xlat_operand operand = {
-        .seg = xi->in.mem.seg, .size = 4, .base = HOST_R8};
+        .seg = xi->in.mem.seg, .size = o->size, .base = HOST_R8};
     struct xlat_ref ref;
 
-    if (o->size != 4)
+    if (o->size != 4 && o->size != 2)
         return false;
-    if (o->kind == OPERAND_REG && o->index == REG_ESP) {
-        emit_lea_rd(&x->e, HOST_R8, HOST_ESP, x->delta);
-    } else if (o->kind == OPERAND_REG) {
-        emit_mov_rr(&x->e, HOST_R8, host_of(o->index));
+    if (o->kind == OPERAND_REG) {
+        if (o->index == REG_ESP)
+            emit_lea_rd(&x->e, HOST_R8, HOST_ESP, x->delta);
+        else
+            emit_mov_rr(&x->e, HOST_R8, host_of(o->index));
+        if (o->size == 2)
+            emit_movzx16_rr(&x->e, HOST_R8, HOST_R8);
     } else if (o->kind == OPERAND_MEM) {
-        emit_lea_operand(&x->e, HOST_R8, &xi->in, x->delta);
+        xlat_lea(x, HOST_R8, &xi->in);
         if (!xlat_ref(x, xi, &operand, &ref))
             return false;
         xlat_load(x, HOST_R8, &ref);
@@ -256,12 +267,11 @@ bool xlat_op_push(struct xlat *x, const struct xlat_insn *xi)
 {
     const struct insn *in = &xi->in;
     const struct insn_operand *o = &in->operand[0];
-    struct xlat_operand top = xlat_stack(x, -4, true);
+    const int32_t size = in->operand_size;
+    struct xlat_operand top = xlat_stack(x, -size, in->operand_size, true);
     bool direct = o->kind == OPERAND_REG && o->index != REG_ESP;
     struct xlat_ref ref;
 
-    if (in->operand_size != 4)
-        return false;
     if (o->kind == OPERAND_IMM || direct) {
         if (!xlat_ref(x, xi, &top, &ref))
             return false;
@@ -277,7 +287,7 @@ bool xlat_op_push(struct xlat *x, const struct xlat_insn *xi)
         if (!xlat_store_r8(x, xi, &top))
             return false;
     }
-    x->delta -= 4;
+    xlat_move_stack(x, -size);
     return true;
 }
 
@@ -287,18 +297,19 @@ bool xlat_op_push(struct xlat *x, const struct xlat_insn *xi)
 static bool pop_memory(struct xlat *x, const struct xlat_insn *xi)
 {
     const struct insn *in = &xi->in;
-    struct xlat_operand top = xlat_stack(x, 0, false);
+    struct xlat_operand top = xlat_stack(x, 0, 4, false);
     struct xlat_operand to = {
         .seg = in->mem.seg, .size = 4, .write = true, .base = HOST_R8};
     struct xlat_ref ref;
 
-    if (!xlat_ref(x, xi, &top, &ref))
+    if (in->operand_size != 4 || (x->mode & MODE_STACK16) ||
+        !xlat_ref(x, xi, &top, &ref))
         return false;
     xlat_load(x, HOST_R11, &ref);
     if (xlat_ref_calls(x, to.seg))
         xlat_hold(x, HOST_R11);
     x->delta += 4;
-    emit_lea_operand(&x->e, HOST_R8, in, x->delta);
+    xlat_lea(x, HOST_R8, in);
     if (!xlat_ref(x, xi, &to, &ref))
         return false;
     if (xlat_ref_calls(x, to.seg))
@@ -307,36 +318,56 @@ static bool pop_memory(struct xlat *x, const struct xlat_insn *xi)
     return true;
 }
 
-/* pop r  =>  mov r, gs:[r12 + delta] */
+/* pop r    =>  mov r, gs:[r12 + delta]
+ * pop r16  =>  movzx r8d, word gs:[r12 + delta]; mov r16, r8w */
 bool xlat_op_pop(struct xlat *x, const struct xlat_insn *xi)
 {
     const struct insn *in = &xi->in;
     const struct insn_operand *o = &in->operand[0];
-    struct xlat_operand top = xlat_stack(x, 0, false);
+    const int32_t size = in->operand_size;
+    bool cut = size == 2 || (x->mode & MODE_STACK16);
+    struct xlat_operand top = xlat_stack(x, 0, in->operand_size, false);
     struct xlat_ref ref;
 
-    if (in->operand_size != 4)
-        return false;
     if (o->kind == OPERAND_MEM)
         return pop_memory(x, xi);
-    if (o->kind != OPERAND_REG || !xlat_ref(x, xi, &top, &ref))
+    if (o->kind != OPERAND_REG || (o->index == REG_ESP && cut) ||
+        !xlat_ref(x, xi, &top, &ref))
         return false;
-    xlat_load(x, host_of(o->index), &ref);
-    x->delta = o->index == REG_ESP ? 0 : x->delta + 4;
+    if (size == 2) {
+        xlat_load(x, HOST_R8, &ref);
+        emit_mov16_rr(&x->e, host_of(o->index), HOST_R8);
+    } else {
+        xlat_load(x, host_of(o->index), &ref);
+    }
+    if (o->index == REG_ESP)
+        x->delta = 0;
+    else
+        xlat_move_stack(x, size);
     return true;
 }
 
 /* leave  =>  mov r8d, gs:[ebp]; lea r12d, [rbp + 4]; mov ebp, r8d */
 bool xlat_op_leave(struct xlat *x, const struct xlat_insn *xi)
 {
-    struct xlat_operand frame = {.seg = SEG_SS, .size = 4, .base = HOST_RBP};
+    const uint8_t size = xi->in.operand_size;
+    struct xlat_operand frame = {.seg = SEG_SS,
+                                 .size = size,
+                                 .wrap = x->mode & MODE_STACK16,
+                                 .base = HOST_RBP};
     struct xlat_ref ref;
 
-    if (xi->in.operand_size != 4 || !xlat_ref(x, xi, &frame, &ref))
+    if (!xlat_ref(x, xi, &frame, &ref))
         return false;
     xlat_load(x, HOST_R8, &ref);
-    emit_lea_rd(&x->e, HOST_ESP, HOST_RBP, 4);
-    emit_mov_rr(&x->e, HOST_RBP, HOST_R8);
+    if (x->mode & MODE_STACK16)
+        emit_lea16_rd(&x->e, HOST_ESP, HOST_RBP, size);
+    else
+        emit_lea_rd(&x->e, HOST_ESP, HOST_RBP, size);
+    if (size == 2)
+        emit_mov16_rr(&x->e, HOST_RBP, HOST_R8);
+    else
+        emit_mov_rr(&x->e, HOST_RBP, HOST_R8);
     x->delta = 0;
     return true;
 }
@@ -360,6 +391,8 @@ bool xlat_op_string(struct xlat *x, const struct xlat_insn *xi)
     bool source = form == 0xa4 || form == 0xa6 || form == 0xac;
     bool dest = form != 0xac;
 
+    if (in->address_size != 4)
+        return false;
     if (x->soft)
         return xlat_soft_string(x, xi);
     if (source)

@@ -103,6 +103,12 @@ static inline gip_t xlat_next(const struct xlat *x, const struct xlat_insn *xi)
     return xlat_gip(x, xi) + xi->in.len;
 }
 
+static inline struct insn_mode xlat_insn_mode(const struct xlat *x)
+{
+    return (struct insn_mode){.features = x->config.features,
+                              .code32 = !(x->mode & MODE_CODE16)};
+}
+
 /* Offset in CS of a linear address, and back: what the guest sees are offsets, what
  * code is found by are linear addresses. */
 static inline uint32_t xlat_eip(const struct xlat *x, gip_t gip)
@@ -210,15 +216,17 @@ struct xlat_operand {
     uint8_t size;
     bool write;         /* it stores, whether it loads or not */
     bool encoded;       /* the offset is the instruction's own address; */
-    enum host_reg base; /* else it is [base + disp], r8 or a guest register */
+    bool wrap;          /* else it is [base + disp], cut to 16 bits if wrap */
+    enum host_reg base; /* r8 or a guest register */
     int32_t disp;
 };
 
 /* How a host instruction addresses it. */
 struct xlat_ref {
-    bool window;        /* gs:, 32-bit address; else a host address */
-    bool encoded;       /* the instruction's own address; */
-    enum host_reg base; /* else [base + disp] */
+    bool window;  /* gs:, 32-bit address; else a host address */
+    bool encoded; /* the instruction's own address; */
+    uint8_t size; /* else [base + disp] of that size */
+    enum host_reg base;
     int32_t disp;
 };
 
@@ -251,10 +259,18 @@ bool xlat_ref_calls(const struct xlat *x, unsigned seg);
 
 enum seg_kind xlat_seg_kind(const struct xlat *x, unsigned seg);
 
-/* The 32 bits at SS:[ESP + disp], the pending delta applied. */
-struct xlat_operand xlat_stack(const struct xlat *x, int32_t disp, bool write);
+/* What is at SS:[ESP + disp], or SP, the pending delta applied. */
+struct xlat_operand xlat_stack(const struct xlat *x, int32_t disp,
+                               unsigned size, bool write);
 
-/* 32-bit accesses to an operand that is not encoded. */
+/* Move the stack pointer, at the end of an instruction: the delta, or SP. */
+void xlat_move_stack(struct xlat *x, int32_t by);
+
+/* The offset of the instruction's memory operand, cut to its address size. */
+void xlat_lea(struct xlat *x, enum host_reg dst, const struct insn *in);
+
+/* Accesses of 16 or 32 bits to an operand that is not encoded; a load of 16 bits
+ * zero-extends. A store of a constant may take r9. */
 void xlat_load(struct xlat *x, enum host_reg dst, const struct xlat_ref *ref);
 void xlat_store(struct xlat *x, const struct xlat_ref *ref, enum host_reg src);
 void xlat_store_i(struct xlat *x, const struct xlat_ref *ref, uint32_t value);
@@ -277,7 +293,7 @@ bool xlat_soft_bit_test(struct xlat *x, const struct xlat_insn *xi);
 /* A single string instruction by probes. */
 bool xlat_soft_string(struct xlat *x, const struct xlat_insn *xi);
 
-/* Load the 32-bit operand 0 (register or memory) into r8d; false as above. */
+/* Load operand 0 (register or memory) of 16 or 32 bits into r8d; false as above. */
 bool xlat_load_target(struct xlat *x, const struct xlat_insn *xi);
 
 #endif /* TRANSLATOR_XLAT_PRIV_H */

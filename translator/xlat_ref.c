@@ -13,7 +13,8 @@ enum seg_kind xlat_seg_kind(const struct xlat *x, unsigned seg)
 
 bool xlat_ref_is_plain(const struct xlat *x, unsigned seg)
 {
-    return !x->soft && xlat_seg_kind(x, seg) == SEG_KIND_FLAT;
+    return !x->soft && xlat_seg_kind(x, seg) == SEG_KIND_FLAT &&
+           !(seg == SEG_SS && (x->mode & MODE_STACK16));
 }
 
 bool xlat_ref_calls(const struct xlat *x, unsigned seg)
@@ -139,9 +140,11 @@ static void linear_address(struct xlat *x, const struct xlat_insn *xi,
     struct emit *e = &x->e;
 
     if (operand->encoded)
-        emit_lea_operand(e, HOST_R8, &xi->in, x->delta);
+        xlat_lea(x, HOST_R8, &xi->in);
     else if (operand->base != HOST_R8 || operand->disp)
         emit_lea_rd(e, HOST_R8, operand->base, operand->disp);
+    if (operand->wrap)
+        emit_movzx16_rr(e, HOST_R8, HOST_R8);
     switch (xlat_seg_kind(x, operand->seg)) {
     case SEG_KIND_FLAT: break;
     case SEG_KIND_BASED:
@@ -157,8 +160,10 @@ bool xlat_ref(struct xlat *x, const struct xlat_insn *xi,
 {
     if (xlat_ref_calls(x, operand->seg) && operand->size == 0)
         return false;
-    if (xlat_ref_is_plain(x, operand->seg)) {
+    if (xlat_ref_is_plain(x, operand->seg) &&
+        !(operand->encoded && xi->in.address_size == 2)) {
         *ref = (struct xlat_ref){.window = true,
+                                 .size = operand->size,
                                  .encoded = operand->encoded,
                                  .base = operand->base,
                                  .disp = operand->disp};
@@ -167,15 +172,33 @@ bool xlat_ref(struct xlat *x, const struct xlat_insn *xi,
     linear_address(x, xi, operand);
     if (x->soft)
         xlat_probe(x, operand->size, operand->write);
-    *ref = (struct xlat_ref){.window = !x->soft, .base = HOST_R8};
+    *ref = (struct xlat_ref){
+        .window = !x->soft, .size = operand->size, .base = HOST_R8};
     return true;
 }
 
-struct xlat_operand xlat_stack(const struct xlat *x, int32_t disp, bool write)
+void xlat_lea(struct xlat *x, enum host_reg dst, const struct insn *in)
+{
+    emit_lea_operand(&x->e, dst, in, x->delta);
+    if (in->address_size == 2)
+        emit_movzx16_rr(&x->e, dst, dst);
+}
+
+void xlat_move_stack(struct xlat *x, int32_t by)
+{
+    if (x->mode & MODE_STACK16)
+        emit_lea16_rd(&x->e, HOST_ESP, HOST_ESP, by);
+    else
+        x->delta += by;
+}
+
+struct xlat_operand xlat_stack(const struct xlat *x, int32_t disp,
+                               unsigned size, bool write)
 {
     return (struct xlat_operand){.seg = SEG_SS,
-                                 .size = 4,
+                                 .size = (uint8_t)size,
                                  .write = write,
+                                 .wrap = x->mode & MODE_STACK16,
                                  .base = HOST_ESP,
                                  .disp = x->delta + disp};
 }
@@ -183,7 +206,11 @@ struct xlat_operand xlat_stack(const struct xlat *x, int32_t disp, bool write)
 void xlat_load(struct xlat *x, enum host_reg dst, const struct xlat_ref *ref)
 {
     ASSERT(!ref->encoded);
-    if (ref->window)
+    if (ref->size == 2 && ref->window)
+        emit_load16_window(&x->e, dst, ref->base, ref->disp);
+    else if (ref->size == 2)
+        emit_load16_rd(&x->e, dst, ref->base, ref->disp);
+    else if (ref->window)
         emit_load_window(&x->e, dst, ref->base, ref->disp);
     else
         emit_load_rd(&x->e, dst, ref->base, ref->disp);
@@ -192,6 +219,8 @@ void xlat_load(struct xlat *x, enum host_reg dst, const struct xlat_ref *ref)
 void xlat_store(struct xlat *x, const struct xlat_ref *ref, enum host_reg src)
 {
     ASSERT(!ref->encoded);
+    if (ref->size == 2)
+        emit_u8(&x->e, 0x66);
     if (ref->window)
         emit_store_window(&x->e, ref->base, ref->disp, src);
     else
@@ -201,6 +230,11 @@ void xlat_store(struct xlat *x, const struct xlat_ref *ref, enum host_reg src)
 void xlat_store_i(struct xlat *x, const struct xlat_ref *ref, uint32_t value)
 {
     ASSERT(!ref->encoded);
+    if (ref->size == 2) {
+        emit_mov_ri(&x->e, HOST_R9, value & 0xffff);
+        xlat_store(x, ref, HOST_R9);
+        return;
+    }
     if (ref->window)
         emit_store_window_i(&x->e, ref->base, ref->disp, value);
     else

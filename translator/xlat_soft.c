@@ -188,7 +188,7 @@ bool xlat_soft_bit_test(struct xlat *x, const struct xlat_insn *xi)
 
     if (!x->config.has_bmi2)
         return false;
-    emit_lea_operand(e, HOST_R8, in, x->delta);
+    xlat_lea(x, HOST_R8, in);
     load_register(x, HOST_R9, in->operand[1].index);
     if (in->operand_size == 4)
         EMIT(e, split32);

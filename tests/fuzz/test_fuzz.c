@@ -167,7 +167,8 @@ static bool follow(const struct pair *p, bool to_end)
 /* A run cut in the middle of a string instruction has no counterpart. */
 static bool is_at_rep(const struct machine *m)
 {
-    const struct insn_mode mode = {.features = UINT32_MAX, .code32 = true};
+    const struct insn_mode mode = {.features = UINT32_MAX,
+                                   .code32 = m->vcpu.seg[SEG_CS].attr & SEG_DB};
     struct insn in;
 
     return insn_decode(&in, mode,

@@ -310,7 +310,8 @@ static void put_odd_segments(struct vcpu *v)
         make_odd(&segment);
         if (i == SEG_SS)
             segment.attr =
-                (segment.attr & ~(uint32_t)(SEG_CODE | SEG_UNUSABLE)) |
+                ((below(2) ? UINT32_MAX : ~(uint32_t)SEG_DB) & segment.attr &
+                 ~(uint32_t)(SEG_CODE | SEG_UNUSABLE)) |
                 SEG_WRITABLE;
         vcpu_set_seg(v, i, &segment);
     }
@@ -326,6 +327,10 @@ static void put_odd_code(struct vcpu *v)
         cs.limit = CODE + below(2 * CODE_LEN) - cs.base;
     if (below(4) == 0)
         cs.attr &= ~(uint32_t)SEG_WRITABLE;
+    if (below(2)) {
+        cs.attr &= ~(uint32_t)SEG_DB;
+        cs.base = below(2) ? CODE : CODE - 0x1000;
+    }
     v->eip -= cs.base;
     vcpu_set_seg(v, SEG_CS, &cs);
 }

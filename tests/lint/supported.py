@@ -31,9 +31,9 @@ of them:
 - **translated**: other host code with the same effect;
 - **interpreted**: the CCF is left and the interpreter runs the instruction.
 
-Forms with 16-bit addresses, of calls and returns with 16-bit operands, or that
-name a segment, control or debug register are interpreted throughout, and so is
-every instruction of 16-bit code or on a 16-bit stack (docs/ARCHITECTURE.md).
+Forms that load a segment register, or name a control or debug register, are
+interpreted throughout, as are string instructions and bit strings with 16-bit
+addresses, POP to memory on a 16-bit stack or of 16 bits, and POP SP.
 REP-prefixed string instructions count as their plain form.
 """
 

@@ -30,13 +30,14 @@ static const struct {
     uint32_t mode;
     bool soft;
 } kinds[] = {
-    {"plain", MODE_X87 | MODE_SSE | FS_GS | MODE_TSC | MODE_IF,   false},
-    {"user",  MODE_X87 | MODE_SSE | FS_GS | MODE_USER,            false},
-    {"count", FS_GS | MODE_X87 | MODE_SSE | MODE_COUNT | MODE_IF, false},
-    {"nofpu", FS_GS | MODE_IF,                                    false},
-    {"segs",  MODE_X87 | MODE_SSE | SEGMENTS | MODE_IF,           false},
-    {"soft",  MODE_X87 | MODE_SSE | FS_GS | MODE_IF,              true },
-    {"young", FS_GS | MODE_USER | MODE_COUNT | MODE_SOFT,         false},
+    {"plain",   MODE_X87 | MODE_SSE | FS_GS | MODE_TSC | MODE_IF,   false},
+    {"user",    MODE_X87 | MODE_SSE | FS_GS | MODE_USER,            false},
+    {"count",   FS_GS | MODE_X87 | MODE_SSE | MODE_COUNT | MODE_IF, false},
+    {"nofpu",   FS_GS | MODE_IF,                                    false},
+    {"sixteen", MODE_STACK16 | MODE_CODE16 | MODE_IF,               false},
+    {"segs",    MODE_X87 | MODE_SSE | SEGMENTS | MODE_IF,           false},
+    {"soft",    MODE_X87 | MODE_SSE | FS_GS | MODE_IF,              true },
+    {"young",   FS_GS | MODE_USER | MODE_COUNT | MODE_SOFT,         false},
 };
 
 /* Invented offsets, so that the text does not depend on struct vcpu. */
@@ -250,14 +251,16 @@ static size_t put_host(struct text *t, const struct ccf *ccf, uint64_t at)
     return len;
 }
 
-static void put_guest(struct text *t, const uint8_t *page, uint32_t offset)
+static void put_guest(struct text *t, const struct ccf *ccf,
+                      const uint8_t *page, uint32_t offset)
 {
-    const struct insn_mode mode = {.features = UINT32_MAX, .code32 = true};
+    const struct insn_mode mode = {.features = UINT32_MAX,
+                                   .code32 = !(ccf->mode & MODE_CODE16)};
     struct insn in;
     char text[96] = "(undefined)";
 
     if (insn_decode(&in, mode, page + offset, INSN_MAX_LEN) == INSN_OK)
-        insn_format(&in, GIP + offset, true, text, sizeof(text));
+        insn_format(&in, GIP + offset, mode.code32, text, sizeof(text));
     put(t, "    %s\n", text);
 }
 
@@ -279,7 +282,7 @@ static void put_ccf(struct text *t, const struct ccf *ccf, const uint8_t *page,
         if (at == stubs)
             put(t, "    leave:\n");
         if (p && exact && p->gip_offset != shown && p->gip_offset < guest_len)
-            put_guest(t, page, shown = p->gip_offset);
+            put_guest(t, ccf, page, shown = p->gip_offset);
         if (p && p->gip_offset >= guest_len && at < stubs) {
             char text[96];
 

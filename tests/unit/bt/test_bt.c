@@ -297,6 +297,75 @@ START_TEST(leaving_the_code_segment_faults_as_interpreted)
 }
 END_TEST
 
+static void code_16(struct vcpu *v)
+{
+    set(v, SEG_CS, CODE - 0x10, 0xffff, SEG_DB, 0);
+    v->eip = 0x10;
+    v->regs[REG_ESP] = STACK + 0x100;
+    v->regs[REG_EBP] = STACK;
+}
+
+static void stack_16(struct vcpu *v)
+{
+    set(v, SEG_SS, STACK, 0xffff, SEG_DB, 0);
+    v->regs[REG_ESP] = 0x12340004;
+    v->regs[REG_EBP] = 0x43210100;
+}
+
+static void all_16(struct vcpu *v)
+{
+    code_16(v);
+    stack_16(v);
+    set(v, SEG_DS, DATA, 0xffff, 0, 0);
+    set(v, SEG_ES, DATA, 0xffff, 0, 0);
+    v->regs[REG_ESP] = 0x12340104;
+}
+
+START_TEST(code_of_16_bits_runs_in_ccfs)
+{
+    /* mov cx, 300; 1: mov bx, cx; add bx, bx; mov si, 0fff8h;
+     * mov [bx + si + 100h], cx; add ax, [bx + 0f8h]; push cx; push dword 5;
+     * pop edx; call 2f; pop dx; lea di, [bx + si - 3]; loop 1b; jcxz 3f; ud2;
+     * 2: push bp; mov bp, sp; xor ax, [bp + 4]; leave; ret; 3: inc eax; ud2 */
+    static const uint8_t code[] = {
+        0xb9, 0x2c, 1,    0x89, 0xcb, 0x01, 0xdb, 0xbe, 0xf8, 0xff, 0x89, 0x88,
+        0,    1,    0x03, 0x87, 0xf8, 0,    0x51, 0x66, 0x6a, 5,    0x66, 0x5a,
+        0xe8, 0x0a, 0,    0x5a, 0x8d, 0x78, 0xfd, 0xe2, 0xe2, 0xe3, 0x0b, UD2,
+        0x90, 0x55, 0x89, 0xe5, 0x33, 0x46, 4,    0xc9, 0xc3, 0x66, 0x40, UD2};
+
+    both_from(all_16, code, sizeof(code), 4);
+    both_from(code_16, code, sizeof(code), 4);
+}
+END_TEST
+
+START_TEST(a_stack_of_16_bits_wraps_and_keeps_the_upper_half)
+{
+    /* mov ecx, 200; 1: push eax; push ecx; push word 7; pop bx; pop edx;
+     * push esp; pop esi; call 2f; pop eax; inc eax; dec ecx; jnz 1b; ud2;
+     * 2: push ebp; mov ebp, esp; add eax, [ebp + 4]; leave; ret */
+    static const uint8_t code[] = {
+        0xb9, 0xc8, 0,    0,    0,    0x50, 0x51, 0x66, 0x6a, 7,    0x66,
+        0x5b, 0x5a, 0x54, 0x5e, 0xe8, 6,    0,    0,    0,    0x58, 0x40,
+        0x49, 0x75, 0xec, UD2,  0x55, 0x89, 0xe5, 0xc9, 0xc3};
+
+    both_from(stack_16, code, sizeof(code), 4);
+}
+END_TEST
+
+START_TEST(addresses_of_16_bits_in_32_bit_code_run_in_ccfs)
+{
+    /* mov ecx, 100; mov ebx, 12340000h; mov bx, 9000h... in DATA's low half:
+     * 1: mov a16 [bx + di], ecx; add eax, a16 [1234h]; a16 lea edx, [bp - 1];
+     * dec ecx; a16 jcxz 2f; jmp 1b; 2: ud2 */
+    static const uint8_t code[] = {
+        0xb9, 100,  0,    0,    0,    0xbb, 0x00, 0x90, 0x34, 0x12,
+        0x67, 0x89, 0x09, 0x67, 0x03, 0x06, 0x34, 0x12, 0x67, 0x8d,
+        0x56, 0xff, 0x49, 0x67, 0xe3, 2,    0xeb, 0xee, UD2};
+
+    both_from(NULL, code, sizeof(code), 4);
+}
+END_TEST
+
 START_TEST(a_long_time_without_code_takes_no_stack)
 {
     /* mov ecx, 100000; 1: dec ecx; jnz 1b; ud2 */
@@ -849,6 +918,9 @@ int main(void)
     tcase_add_test(tcase, code_in_a_segment_of_its_own_runs_in_ccfs);
     tcase_add_loop_test(tcase, leaving_the_code_segment_faults_as_interpreted,
                         0, ARRAY_COUNT(beyond));
+    tcase_add_test(tcase, code_of_16_bits_runs_in_ccfs);
+    tcase_add_test(tcase, a_stack_of_16_bits_wraps_and_keeps_the_upper_half);
+    tcase_add_test(tcase, addresses_of_16_bits_in_32_bit_code_run_in_ccfs);
     tcase_add_test(tcase, a_counting_loop_gives_the_interpreters_state);
     tcase_add_test(tcase, calls_and_returns_keep_the_stack);
     tcase_add_test(tcase, an_unbalanced_return_goes_where_the_guest_says);

@@ -330,9 +330,7 @@ static bool is_translators(const ZydisDecodedInstruction *in)
     case ZYDIS_MNEMONIC_SARX:
     case ZYDIS_MNEMONIC_SHLX:
     case ZYDIS_MNEMONIC_MOVSX: return apart && is_bit_test();
-    case ZYDIS_MNEMONIC_MOVZX:
-        return is("push") || is("mov_seg") || is("jmp") || is("call") ||
-               is("sti") || is("pushf");
+    case ZYDIS_MNEMONIC_MOVZX: return true;
     case ZYDIS_MNEMONIC_PUSHFQ:
     case ZYDIS_MNEMONIC_POP: return is("pushf");
     case ZYDIS_MNEMONIC_RET:
@@ -392,7 +390,8 @@ static bool same_memory(const ZydisDecodedOperand *g,
                         const ZydisDecodedOperand *h)
 {
     unsigned seg = (unsigned)(g->mem.segment - ZYDIS_REGISTER_ES);
-    bool based = mode_seg_kind(mode, seg) != SEG_KIND_FLAT;
+    bool based =
+        mode_seg_kind(mode, seg) != SEG_KIND_FLAT || guest.address_width == 16;
     uint32_t delta = g->mem.base == ZYDIS_REGISTER_ESP ? pending_delta() : 0;
 
     if (g->size != h->size)
@@ -467,6 +466,9 @@ static bool make_guest(unsigned map, unsigned opcode, uint8_t mandatory,
         &decoder32, guest_bytes, sizeof(guest_bytes), &guest, guest_operands));
 }
 
+/* movzx r8d, r8w: cuts an address to 16 bits. */
+static const uint8_t movzx_r8[] = {0x45, 0x0f, 0xb7, 0xc0};
+
 static void check_ccf(const struct ccf *ccf)
 {
     uint64_t at = ccf->body;
@@ -485,7 +487,8 @@ static void check_ccf(const struct ccf *ccf)
             unsafe("not an instruction", &guest, code);
         check_host(&in, operands, code);
         note_probe(&in, operands, at);
-        if (is_copied() && in.mnemonic == guest.mnemonic) {
+        if (is_copied() && in.mnemonic == guest.mnemonic &&
+            (guest.address_width != 16 || memcmp(code, movzx_r8, 4))) {
             check_copy(&in, operands, code);
             found = true;
         }
