@@ -119,6 +119,7 @@ void bt_glue_write(struct bt_vcpu *bt, struct xlat_config *config)
     glue->lookup = emit_rx(&e);
     emit_jmp_lookup(&e);
     write_probes(&e, config);
+    bt->checks = emit_rx(&e);
     write_checks(&e, config);
 
     ENSURE(!e.overflow);
