@@ -249,12 +249,16 @@ static bool advance(struct lockstep *ls)
 
     lead(ls);
     kicked = ls->bt.vm->vcpu.kick;
+    ls->kicked |= kicked && mode == LOCKSTEP_CHAIN;
+    if (ls->hook != NULL)
+        ls->hook(ls->hook_opaque, ls->bt.vm);
+    ls->objection = NULL;
     if (!follow(ls)) {
         ls->why = "the interpreter does not get there";
         return false;
     }
     if (!lockstep_compare(ls) && !is_equal_after_instruction(ls, kicked)) {
-        ls->why = "the states differ";
+        ls->why = ls->objection ? ls->objection : "the states differ";
         return false;
     }
     ls->counts.insns[mode] += ls->bt.vm->vcpu.retired - before;
@@ -271,7 +275,9 @@ static bool check_ram(struct lockstep *ls, bool now)
     ls->next_full = retired + FULL_EVERY;
     if (lockstep_compare_ram(ls))
         return true;
-    ls->why = "RAM differs where the interpreter did not store";
+    ls->why = !ls->objection || !strcmp(ls->objection, "RAM differs")
+                  ? "RAM differs where the interpreter did not store"
+                  : ls->objection;
     return false;
 }
 
@@ -421,6 +427,7 @@ void lockstep_destroy(struct lockstep *ls)
     vm_destroy(ls->bt.vm);
     vm_destroy(ls->ref.vm);
     free(ls->stored);
+    free(ls->touched);
     free(ls);
 }
 
@@ -441,6 +448,13 @@ int lockstep_load(struct lockstep *ls, struct vm_state *state)
 void lockstep_set_mode(struct lockstep *ls, enum lockstep_mode mode)
 {
     ls->mode = mode;
+}
+
+void lockstep_set_hook(struct lockstep *ls, lockstep_hook_fn *hook,
+                       void *opaque)
+{
+    ls->hook = hook;
+    ls->hook_opaque = opaque;
 }
 
 const struct lockstep_counts *lockstep_counts(const struct lockstep *ls)
@@ -494,7 +508,8 @@ static void summarize(const struct lockstep_counts *c)
             "lockstep: the engines agree: %llu instructions in %llu TUs, "
             "%llu in %llu chained runs;\n"
             "lockstep: %llu exceptions, %llu interrupts, %llu halts, "
-            "%llu stored pages and %llu times all of RAM compared\n",
+            "%llu stored pages and %llu times all of RAM compared;\n"
+            "lockstep: A set by one only %llu + %llu times, D %llu times\n",
             (unsigned long long)c->insns[LOCKSTEP_TU],
             (unsigned long long)c->compares[LOCKSTEP_TU],
             (unsigned long long)c->insns[LOCKSTEP_CHAIN],
@@ -502,7 +517,10 @@ static void summarize(const struct lockstep_counts *c)
             (unsigned long long)sum(c->exceptions),
             (unsigned long long)sum(c->interrupts),
             (unsigned long long)c->halts, (unsigned long long)c->pages,
-            (unsigned long long)c->full);
+            (unsigned long long)c->full,
+            (unsigned long long)c->marks[LOCKSTEP_A_FORGOTTEN],
+            (unsigned long long)c->marks[LOCKSTEP_A_REMEMBERED],
+            (unsigned long long)c->marks[LOCKSTEP_D_WRITTEN]);
 }
 
 #define EXIT_DIVERGED 3

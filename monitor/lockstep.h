@@ -30,15 +30,23 @@ enum lockstep_result {
     LOCKSTEP_DIVERGED /* reported on stderr */
 };
 
+/* Differences of page tables that are none (lockstep_compare.c says why). */
+enum lockstep_mark {
+    LOCKSTEP_A_FORGOTTEN,  /* A, set by the translator only */
+    LOCKSTEP_A_REMEMBERED, /* A, set by the reference only */
+    LOCKSTEP_D_WRITTEN,    /* D, set by one, of a page that is written */
+    LOCKSTEP_MARK_COUNT
+};
+
 struct lockstep_counts {
     uint64_t insns[LOCKSTEP_MODE_COUNT]; /* retired and compared */
     uint64_t compares[LOCKSTEP_MODE_COUNT];
-    uint64_t pages;           /* compared because they were stored to */
-    uint64_t marks;           /* A and D bits that only one had set */
-    uint64_t full;            /* comparisons of all of RAM */
-    uint64_t exceptions[256]; /* delivered, by vector */
-    uint64_t interrupts[256]; /* external ones, by vector */
-    uint64_t halts;           /* HLT that slept */
+    uint64_t pages; /* compared because they were stored to */
+    uint64_t marks[LOCKSTEP_MARK_COUNT]; /* A and D bits that only one had */
+    uint64_t full;                       /* comparisons of all of RAM */
+    uint64_t exceptions[256];            /* delivered, by vector */
+    uint64_t interrupts[256];            /* external ones, by vector */
+    uint64_t halts;                      /* HLT that slept */
 };
 
 struct lockstep;
@@ -60,6 +68,12 @@ MUST_CHECK int lockstep_load(struct lockstep *lockstep, struct vm_state *state);
 /* LOCKSTEP_TU at first. May be called from a function that serial output goes
  * to: it takes effect after the current TU. */
 void lockstep_set_mode(struct lockstep *lockstep, enum lockstep_mode mode);
+
+/* Called when the translator has run, before the machines are compared. For tests
+ * that plant a difference in its machine. */
+typedef void lockstep_hook_fn(void *opaque, struct vm *translator);
+void lockstep_set_hook(struct lockstep *lockstep, lockstep_hook_fn *hook,
+                       void *opaque);
 
 /* Run until at least this many instructions were retired in all. */
 MUST_CHECK enum lockstep_result lockstep_run(struct lockstep *lockstep,

@@ -14,11 +14,21 @@
  * what an engine keeps for itself, and not exc, which is dead after its
  * delivery.
  *
- * A and D bits of page tables: an engine sets them when it walks the tables, and
- * how long it remembers a walk is its own affair (SDM 3A 4.10.2.2 "Caching
- * Translations in TLBs", 4.8 "Accessed and Dirty Flags"): a guest that clears
- * them has to invalidate before it relies on them. Where entries of a table in
- * use differ in nothing else, both get the bits that either has.
+ * A and D bits of page tables: an engine sets them when it walks the tables. How
+ * long it remembers a walk is its own affair (SDM 3A 4.10.2.2 "Caching
+ * Translations in TLBs"), and while it does, a bit that the guest has cleared
+ * without invalidating is not set again (SDM 3A 4.8 "Accessed and Dirty Flags",
+ * 4.10.4.3 "Optional Invalidation"). So entries of a table in use may differ, and
+ * get the bits that either has, if they are present, differ in nothing else, and
+ *
+ *   - where D differs, the reference has stored to the page: D comes of a store.
+ *     Or the translator has it and was kicked: in front of a store whose hidden
+ *     fault was resolved, which it will make;
+ *   - where the reference has the bit, it has stored to the table, by its walker
+ *     or for the guest: no engine clears a bit by itself.
+ *
+ * "Has stored" and "was kicked" are since all of RAM was last compared. A bit A
+ * that only the translator has says that it forgot what the reference remembers.
  *
  * RAM: each frame of the reference is flagged, so that the first store to it is
  * announced; its flag is cleared then, and set again by the comparison. Stores
@@ -63,8 +73,29 @@ static bool are_streams_equal(const struct lockstep *ls)
 /* ---- Page tables ---- */
 
 #define ENTRY_P    BIT(0)
+#define ENTRY_A    BIT(5)
+#define ENTRY_D    BIT(6)
 #define ENTRY_PS   BIT(7)
-#define ENTRY_MARK (BIT(5) | BIT(6)) /* A, D */
+#define ENTRY_MARK (ENTRY_A | ENTRY_D)
+
+/* What a frame is used as; a directory that maps itself is both. */
+#define IS_DIRECTORY BIT(0)
+#define IS_LEAF      BIT(1)
+
+static bool is_pae(const struct lockstep *ls)
+{
+    return ls->ref.vm->vcpu.cr4 & CR4_PAE;
+}
+
+static size_t entry_width(const struct lockstep *ls)
+{
+    return is_pae(ls) ? 8 : 4;
+}
+
+static gfn_t entry_frame(uint64_t entry)
+{
+    return entry << 12 >> 24;
+}
 
 /* The table's bytes in the reference's RAM; NULL when it is elsewhere. */
 static const uint8_t *table_at(const struct lockstep *ls, gfn_t gfn)
@@ -75,73 +106,125 @@ static const uint8_t *table_at(const struct lockstep *ls, gfn_t gfn)
     return hva;
 }
 
-/* Is the frame the directory pd or a page table that it names? */
-static bool is_in_directory(const struct lockstep *ls, gfn_t pd, size_t width,
-                            gfn_t gfn)
+/* Is the frame the directory pd, or a page table that it names? */
+static unsigned use_in_directory(const struct lockstep *ls, gfn_t pd, gfn_t gfn)
 {
     const uint8_t *table = table_at(ls, pd);
+    size_t width = entry_width(ls);
+    unsigned use = pd == gfn ? IS_DIRECTORY : 0;
 
-    if (pd == gfn)
-        return true;
     for (size_t at = 0; table != NULL && at < PAGE_SIZE; at += width) {
         uint64_t entry = 0;
 
         memcpy(&entry, table + at, width);
         if ((entry & (ENTRY_P | ENTRY_PS)) == ENTRY_P &&
-            (entry << 12 >> 24) == gfn)
-            return true;
+            entry_frame(entry) == gfn)
+            use |= IS_LEAF;
     }
-    return false;
+    return use;
 }
 
-static bool is_table_of(const struct lockstep *ls, uint32_t cr3, gfn_t gfn)
+static unsigned use_of_root(const struct lockstep *ls, uint32_t cr3, gfn_t gfn)
 {
     const uint8_t *pdpt = table_at(ls, cr3 >> PAGE_SHIFT);
+    unsigned use = 0;
 
-    if (!(ls->ref.vm->vcpu.cr4 & CR4_PAE))
-        return is_in_directory(ls, cr3 >> PAGE_SHIFT, 4, gfn);
+    if (!is_pae(ls))
+        return use_in_directory(ls, cr3 >> PAGE_SHIFT, gfn);
     for (size_t i = 0; pdpt != NULL && i < 4; i++) {
         uint64_t entry;
 
         memcpy(&entry, pdpt + (cr3 & 0xfe0) + i * 8, sizeof(entry));
-        if ((entry & ENTRY_P) && is_in_directory(ls, entry << 12 >> 24, 8, gfn))
-            return true;
+        if (entry & ENTRY_P)
+            use |= use_in_directory(ls, entry_frame(entry), gfn);
     }
-    return false;
+    return use;
 }
 
-static bool is_table(const struct lockstep *ls, gfn_t gfn)
+static unsigned use_of(const struct lockstep *ls, gfn_t gfn)
 {
-    if (is_table_of(ls, ls->ref.vm->vcpu.cr3, gfn))
-        return true;
+    unsigned use = use_of_root(ls, ls->ref.vm->vcpu.cr3, gfn);
+
     for (uint32_t i = 0; i < ls->root_count; i++)
-        if (is_table_of(ls, ls->roots[i], gfn))
+        use |= use_of_root(ls, ls->roots[i], gfn);
+    return use;
+}
+
+static bool has_stored(const struct lockstep *ls, gfn_t gfn)
+{
+    return gfn < gmem_frame_count(ls->ref.vm->gmem) && ls->touched[gfn];
+}
+
+/* Has the reference stored to a page that the entry maps? */
+static bool has_stored_through(const struct lockstep *ls, uint64_t entry,
+                               unsigned use)
+{
+    gfn_t gfn = entry_frame(entry);
+    gfn_t count = 1;
+
+    if ((use & IS_DIRECTORY) && (entry & ENTRY_PS))
+        count = is_pae(ls) ? 512 : 1024;
+    else if (!(use & IS_LEAF))
+        return false;
+    gfn &= ~(count - 1);
+    for (gfn_t i = 0; i < count; i++)
+        if (has_stored(ls, gfn + i))
             return true;
     return false;
 }
 
-/* Make two pages equal that differ in A and D bits only. */
+/* May entries of the table at gfn differ so? NULL, or why not. */
+static const char *object(const struct lockstep *ls, gfn_t gfn, unsigned use,
+                          uint64_t bt, uint64_t ref)
+{
+    uint64_t differ = bt ^ ref;
+
+    if (!(bt & ENTRY_P) || (differ & ~(uint64_t)ENTRY_MARK))
+        return "RAM differs";
+    if ((differ & ENTRY_D) && !has_stored_through(ls, ref, use) &&
+        !(ls->kicked && (bt & ENTRY_D)))
+        return "a D bit differs, of a page that was not written";
+    if ((differ & ref) && !has_stored(ls, gfn))
+        return "an A or D bit was cleared that the guest has not cleared";
+    return NULL;
+}
+
+static uint64_t entry_at(const uint8_t *table, size_t at, size_t width)
+{
+    uint64_t entry = 0;
+
+    memcpy(&entry, table + at, width);
+    return entry;
+}
+
+/* Make two pages equal that differ in A and D bits as they may. */
 static bool reconcile(struct lockstep *ls, gfn_t gfn, uint8_t *a, uint8_t *b)
 {
-    for (size_t at = 0; at < PAGE_SIZE; at += 4) {
-        uint32_t x, y;
+    size_t width = entry_width(ls);
+    unsigned use = use_of(ls, gfn);
 
-        memcpy(&x, a + at, 4);
-        memcpy(&y, b + at, 4);
-        if (x != y && (!(x & ENTRY_P) || ((x ^ y) & ~ENTRY_MARK)))
+    for (size_t at = 0; at < PAGE_SIZE; at += width) {
+        uint64_t x = entry_at(a, at, width);
+        uint64_t y = entry_at(b, at, width);
+        const char *why = NULL;
+
+        if (x != y)
+            why = use ? object(ls, gfn, use, x, y) : "RAM differs";
+        if (why) {
+            ls->objection = why;
             return false;
+        }
     }
-    if (!is_table(ls, gfn))
-        return false;
-    for (size_t at = 0; at < PAGE_SIZE; at += 4) {
-        uint32_t x, y;
+    for (size_t at = 0; at < PAGE_SIZE; at += width) {
+        uint64_t x = entry_at(a, at, width);
+        uint64_t y = entry_at(b, at, width);
 
-        memcpy(&x, a + at, 4);
-        memcpy(&y, b + at, 4);
-        ls->counts.marks += x != y;
+        ls->counts.marks[LOCKSTEP_A_FORGOTTEN] += (x & ~y & ENTRY_A) != 0;
+        ls->counts.marks[LOCKSTEP_A_REMEMBERED] += (y & ~x & ENTRY_A) != 0;
+        ls->counts.marks[LOCKSTEP_D_WRITTEN] += ((x ^ y) & ENTRY_D) != 0;
         x |= y;
-        memcpy(a + at, &x, 4);
-        memcpy(b + at, &x, 4);
+        memcpy(a + at, &x, width);
+        memcpy(b + at, &x, width);
     }
     return true;
 }
@@ -232,6 +315,8 @@ bool lockstep_compare_ram(struct lockstep *ls)
             if (!is_page_equal(ls, at >> PAGE_SHIFT, at))
                 return false;
     }
+    memset(ls->touched, 0, gmem_frame_count(b));
+    ls->kicked = false;
     return true;
 }
 
@@ -240,7 +325,8 @@ int lockstep_track_stores(struct lockstep *ls)
     struct gmem *gmem = ls->ref.vm->gmem;
 
     ls->stored = malloc(gmem_frame_count(gmem) * sizeof(*ls->stored));
-    if (!ls->stored)
+    ls->touched = calloc(gmem_frame_count(gmem), 1);
+    if (!ls->stored || !ls->touched)
         return -ENOMEM;
     memset(gmem_frame_flags(gmem), FRAME_DIRTY, gmem_frame_count(gmem));
     return 0;
@@ -253,6 +339,7 @@ static void stored_frame(struct lockstep *ls, gfn_t gfn)
     if (!flags[gfn])
         return;
     flags[gfn] = 0;
+    ls->touched[gfn] = 1;
     ls->stored[ls->stored_count++] = gfn;
 }
 

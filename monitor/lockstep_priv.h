@@ -40,10 +40,15 @@ struct lockstep {
     struct lockstep_counts counts;
     struct kick_timer timer;
     uint64_t random;
+    lockstep_hook_fn *hook;
+    void *hook_opaque;
 
     /* Frames the reference stored to since the last comparison. */
     gfn_t *stored;
     uint32_t stored_count;
+    uint8_t *touched;      /* by frame: stored to since all RAM was compared */
+    bool kicked;           /* the translator was, since then */
+    const char *objection; /* what is wrong with a page that differs */
     /* Roots of page tables since then; beyond their number the oldest go. */
     uint32_t roots[64];
     uint32_t root_count;
