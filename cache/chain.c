@@ -42,6 +42,8 @@ void tc_chain(struct tc *tc, struct ccf_exit *exit, struct ccf *to)
     to->incoming = exit;
     if (tc_is_crossing(exit))
         link_crossing(tc, exit);
+    tc_touch(tc, exit->ccf);
+    tc_touch(tc, to);
     stat_inc(tc->stats, STAT_CHAINS);
     log_line(LOG_CHAIN, "%08x exits to %08x", exit->ccf->gip, to->gip);
 }
@@ -50,6 +52,8 @@ void tc_unchain(struct tc *tc, struct ccf_exit *exit)
 {
     struct ccf_exit **link = &exit->chained->incoming;
 
+    tc_touch(tc, exit->ccf);
+    tc_touch(tc, exit->chained);
     while (*link != exit)
         link = &(*link)->next;
     *link = exit->next;

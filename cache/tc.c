@@ -158,6 +158,7 @@ static void evict(struct tc *tc, struct region *r)
         tc->host.region_evicted(tc->host.opaque);
     for (uint32_t i = 0; i < r->count; i++)
         ccf_free(r->ccfs[i]);
+    tc->touched_count = TOUCHED_COUNT + 1; /* some of them are freed */
     r->count = 0;
     r->at = r->start;
 }
@@ -209,6 +210,7 @@ static void link_ccf(struct tc *tc, struct ccf *ccf)
     struct ccf **bucket =
         tc_hash_bucket(tc, ccf->gip, ccf->source[0].gfn, ccf->mode);
 
+    tc_touch(tc, ccf);
     ccf->hash_next = *bucket;
     *bucket = ccf;
     for (uint32_t i = 0; i < ccf->source_count; i++)
@@ -293,6 +295,7 @@ static void kill_ccf(struct tc *tc, struct ccf *ccf)
     for (uint32_t i = 0; i < ccf->source_count; i++)
         unlink_source(tc, &ccf->source[i]);
     ccf->dead = true;
+    tc_touch(tc, ccf);
     for (uint32_t i = 0; i < ccf->source_count; i++)
         if (!tc_frame_has_code(tc, ccf->source[i].gfn))
             tc->host.frame_empty(tc->host.opaque, ccf->source[i].gfn);

@@ -132,4 +132,8 @@ bool tc_frame_has_code(const struct tc *tc, gfn_t gfn);
 /* NULL when all invariants hold, else a static string naming the broken one. */
 const char *tc_verify(const struct tc *tc);
 
+/* The same of the CCFs that changed since the last call, or of all when there
+ * were many. */
+const char *tc_verify_touched(struct tc *tc);
+
 #endif /* CACHE_TC_H */

@@ -19,6 +19,7 @@
 #define SHELF_COUNT    8192u
 #define LENGTHS_COUNT  4096u
 #define LENGTHS_WAYS   4u
+#define TOUCHED_COUNT  64u
 
 /* How long the TUs were that are on the shelf for a gip and mode; a hint,
  * collisions overwrite. */
@@ -50,7 +51,17 @@ struct tc {
     struct tc_stubs stubs;
     struct tc_host host;
     struct stats *stats;
+    struct ccf *touched[TOUCHED_COUNT]; /* for tc_verify_touched() */
+    uint32_t touched_count;             /* more than there is room for: all */
 };
+
+static inline void tc_touch(struct tc *tc, struct ccf *ccf)
+{
+    if (tc->touched_count < TOUCHED_COUNT)
+        tc->touched[tc->touched_count++] = ccf;
+    else
+        tc->touched_count = TOUCHED_COUNT + 1;
+}
 
 static inline uint32_t tc_mix(uint64_t key)
 {

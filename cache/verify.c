@@ -162,3 +162,16 @@ const char *tc_verify(const struct tc *tc)
     }
     return NULL;
 }
+
+const char *tc_verify_touched(struct tc *tc)
+{
+    const char *broken = NULL;
+
+    if (tc->touched_count > TOUCHED_COUNT)
+        broken = tc_verify(tc);
+    else
+        for (uint32_t i = 0; i < tc->touched_count && !broken; i++)
+            broken = verify_ccf(tc, tc->touched[i]);
+    tc->touched_count = 0;
+    return broken;
+}

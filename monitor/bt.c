@@ -346,8 +346,11 @@ enum vcpu_exit bt_run(struct bt_vcpu *bt)
     }
     bt_code_poll(bt);
     next = dispatch(bt);
-    while (!next.leave)
+    while (!next.leave) {
         next = next.pc ? handle(bt, enter(bt, &next)) : dispatch(bt);
+        if (UNLIKELY(bt->verify_every) && !bt_verify_step(bt))
+            next = leave_with(VCPU_EXIT_STOP);
+    }
     bt_fpu_save(bt);
     fold_retired(bt);
     return next.exit;
@@ -433,15 +436,6 @@ void bt_tlb_flushed(struct bt_vcpu *bt, bool globals_too)
         mmu_load_cr3(bt->mmu);
 }
 
-const char *bt_verify(struct bt_vcpu *bt)
-{
-    const char *broken = tc_verify(bt->tc);
-
-    if (!broken)
-        broken = bt_context_verify(bt);
-    return broken ? broken : spt_verify(bt->mmu);
-}
-
 void bt_flush(struct bt_vcpu *bt)
 {
     mmu_forget(bt->mmu);
@@ -525,6 +519,7 @@ int bt_create(const struct bt_config *config, struct bt_vcpu **out)
     bt->deterministic = config->deterministic;
     bt->mixed_window = BT_MIXED_WINDOW;
     bt->mixed_patience = BT_MIXED_PATIENCE;
+    bt->verify_every = config->verify_every;
     bt->vcpu->bt = bt;
     bt->soft_mode = config->soft_mode;
     soft_tlb_init(&bt->vcpu->soft_tlb[BT_KERNEL]);

@@ -35,7 +35,9 @@ struct bt_config {
     bool deterministic; /* time is the retired count: no native RDTSC */
     enum soft_mode soft_mode;
     enum mmu_trace trace;
-    bool no_bmi2; /* as if the host had none; for tests */
+    uint64_t
+        verify_every; /* exits between two looks at all invariants; 0: off */
+    bool no_bmi2;     /* as if the host had none; for tests */
 };
 
 #define BT_TABLE_COUNT  65536u
@@ -182,6 +184,8 @@ struct bt_vcpu {
     uint32_t mode;    /* of the current CCF */
     uint64_t stale;   /* bumped when an address may mean other code */
     bool reset_stacks;
+    uint64_t verify_every;
+    uint64_t verify_count; /* exits since */
     /* What FXSAVE stores; bytes that it leaves alone stay zero. */
     uint8_t fpu_image[512] __attribute__((aligned(16)));
     uint8_t fpu_owner;  /* enum bt_fpu */
@@ -221,6 +225,10 @@ void bt_tlb_flushed(struct bt_vcpu *bt, bool globals_too);
 /* NULL when the cache's and the shadow MMU's invariants hold, else a static
  * string that names the broken one. Slow. */
 const char *bt_verify(struct bt_vcpu *bt);
+
+/* With verify_every: look at what changed since the last exit, and every so often
+ * at everything. False: the VM is stopped with the broken invariant. */
+bool bt_verify_step(struct bt_vcpu *bt);
 
 /* Forget everything derived from guest state. */
 void bt_flush(struct bt_vcpu *bt);

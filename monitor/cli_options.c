@@ -187,7 +187,7 @@ static bool set_trace(struct cli *cli, const char *name)
 /* ENGINE[,tb-size=MiB], the size of the translation cache as QEMU's. For
  * developers: lockstep[,chain-until=COUNT][,insn-ns=NS], monitor/lockstep.h;
  * bt,soft=young|none|all, enum soft_mode; bt,trace=mprotect|userfaultfd,
- * shadow_mmu/trace.h. */
+ * shadow_mmu/trace.h; bt,verify=N, bt_verify_step(). */
 bool cli_set_accel(struct cli *cli, const char *value)
 {
     struct property property;
@@ -214,6 +214,9 @@ bool cli_set_accel(struct cli *cli, const char *value)
         } else if (!strcmp(property.key, "trace")) {
             if (!set_trace(cli, property.value))
                 return false;
+        } else if (!strcmp(property.key, "verify")) {
+            if (!parse_count(property.value, &cli->config->verify_every))
+                return cli_fail(cli, "verify is a number of exits");
         } else if (!strcmp(property.key, "chain-until")) {
             if (!parse_count(property.value,
                              &cli->config->lockstep.chain_until))

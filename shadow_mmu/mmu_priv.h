@@ -20,13 +20,14 @@
 #include "shadow_mmu/mmu.h"
 #include "shadow_mmu/trace.h"
 
-#define WINDOW_LEN   (4 * GIB)
-#define WINDOW_PAGES BIT(20)
-#define SPT_PAGES    1024u /* pages that a struct spt describes */
-#define SPT_COUNT    (WINDOW_PAGES / SPT_PAGES)
-#define REGION_MAX   2048u /* PAE: 2 MiB each; else 1024 of 4 MiB */
-#define USER_WINDOWS (MMU_SPACES - 1)
-#define WINDOW_COUNT MMU_SPACES
+#define WINDOW_LEN    (4 * GIB)
+#define WINDOW_PAGES  BIT(20)
+#define SPT_PAGES     1024u /* pages that a struct spt describes */
+#define SPT_COUNT     (WINDOW_PAGES / SPT_PAGES)
+#define REGION_MAX    2048u /* PAE: 2 MiB each; else 1024 of 4 MiB */
+#define USER_WINDOWS  (MMU_SPACES - 1)
+#define WINDOW_COUNT  MMU_SPACES
+#define TOUCHED_COUNT 256u
 
 /* Guest entries and shadow entries cannot be mixed up. */
 struct gpde {
@@ -148,6 +149,8 @@ struct mmu {
     uint64_t area;               /* host address of the claim page */
     unsigned vmas;
     struct mmu_limits limits;
+    place_t touched[TOUCHED_COUNT]; /* for spt_verify_touched() */
+    uint32_t touched_count;         /* more than there is room for: all */
     struct window window[WINDOW_COUNT];
 };
 

@@ -63,6 +63,14 @@ static void rmap_unlink(struct mmu *mmu, place_t place, gfn_t gfn)
         mmu->rmap[gfn] = next;
 }
 
+static void touch(struct mmu *mmu, place_t place)
+{
+    if (mmu->touched_count < TOUCHED_COUNT)
+        mmu->touched[mmu->touched_count++] = place;
+    else
+        mmu->touched_count = TOUCHED_COUNT + 1;
+}
+
 static void set_spte(struct mmu *mmu, struct window *window, uint32_t page,
                      struct spte now)
 {
@@ -79,6 +87,7 @@ static void set_spte(struct mmu *mmu, struct window *window, uint32_t page,
     region->present = region->present - was + is;
     window->present = window->present - was + is;
     *spte = now;
+    touch(mmu, place);
     bool current = !window->user || window == mmu->current_user;
     if ((old.v & SPTE_FETCHED) && !same && current)
         mmu->host.code_unmapped(mmu->host.opaque, page << PAGE_SHIFT);

@@ -324,6 +324,29 @@ const char *spt_verify(struct mmu *mmu)
     return check_frames(mmu, in_ram);
 }
 
+const char *spt_verify_touched(struct mmu *mmu)
+{
+    const char *why = NULL;
+    uint32_t count = mmu->touched_count;
+    if (count > TOUCHED_COUNT)
+        count = TOUCHED_COUNT;
+    uint64_t checked = UINT64_MAX; /* the region that was looked at last */
+    for (uint32_t i = 0; i < count && why == NULL; i++) {
+        const struct window *window = &mmu->window[(mmu->touched[i] >> 20) - 1];
+        uint32_t page = mmu->touched[i] & (WINDOW_PAGES - 1);
+        uint32_t index = page >> region_shift(mmu);
+        struct spte spte = window_spte(window, page);
+        if (spte.v != 0)
+            why = check_spte(mmu, window, page, spte);
+        uint64_t region = (uint64_t)window->index << 32 | index;
+        if (why == NULL && region != checked && region_is_live(window, index))
+            why = check_region(mmu, window, index);
+        checked = region;
+    }
+    mmu->touched_count = 0;
+    return why;
+}
+
 /* Nothing in a current window may derive from what the guest has changed. */
 static const char *check_fresh(const struct mmu *mmu,
                                const struct window *window)
