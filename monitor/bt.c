@@ -275,8 +275,8 @@ static struct next chain_to(struct bt_vcpu *bt, struct ccf_exit *exit)
     if (!next.leave)
         next = dispatch(bt);
     /* Anything that moved meanwhile may have freed the exit. */
-    if (next.pc && stale == bt->stale && !from->dead && !exit->chained &&
-        bt_gip(vcpu) == exit->target) {
+    if (!(bt->off & BIT(MECHANISM_CHAINING)) && next.pc && stale == bt->stale &&
+        !from->dead && !exit->chained && bt_gip(vcpu) == exit->target) {
         struct ccf *to = tc_find_host(bt->tc, next.pc);
 
         if (to && to->body == next.pc && to->gip == exit->target &&
@@ -481,6 +481,8 @@ static int create_translator(struct bt_vcpu *bt,
         .has_bmi2 = !bt_config->no_bmi2 && __builtin_cpu_supports("bmi2"),
         .opaque = bt,
         .is_soft = bt_site_is_soft,
+        .no_host_returns = (bt->off & BIT(MECHANISM_HOST_RETURNS)) != 0,
+        .no_regions = (bt->off & BIT(MECHANISM_REGIONS)) != 0,
     };
     struct tc_stubs stubs;
 
@@ -489,6 +491,16 @@ static int create_translator(struct bt_vcpu *bt,
                               .lookup = config.glue.lookup};
     tc_set_stubs(bt->tc, &stubs);
     return xlat_create(&bt->xlat, &config);
+}
+
+static void limit_mmu(struct bt_vcpu *bt)
+{
+    struct mmu_limits limits;
+
+    mmu_get_limits(bt->mmu, &limits);
+    limits.always_synced = (bt->off & BIT(MECHANISM_OUT_OF_SYNC)) != 0;
+    limits.no_prefills = (bt->off & BIT(MECHANISM_EAGER_INSTALL)) != 0;
+    mmu_set_limits(bt->mmu, &limits);
 }
 
 int bt_create(const struct bt_config *config, struct bt_vcpu **out)
@@ -519,6 +531,7 @@ int bt_create(const struct bt_config *config, struct bt_vcpu **out)
     bt->deterministic = config->deterministic;
     bt->mixed_window = BT_MIXED_WINDOW;
     bt->mixed_patience = BT_MIXED_PATIENCE;
+    bt->off = config->off;
     bt->verify_every = config->verify_every;
     bt->vcpu->bt = bt;
     bt->soft_mode = config->soft_mode;
@@ -539,6 +552,8 @@ int bt_create(const struct bt_config *config, struct bt_vcpu **out)
     }
     if (config->trace != MMU_TRACE_DEFAULT)
         mmu_set_trace(bt->mmu, config->trace);
+    if (bt->off != 0)
+        limit_mmu(bt);
     *out = bt;
     return 0;
 }

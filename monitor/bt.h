@@ -35,9 +35,9 @@ struct bt_config {
     bool deterministic; /* time is the retired count: no native RDTSC */
     enum soft_mode soft_mode;
     enum mmu_trace trace;
-    uint64_t
-        verify_every; /* exits between two looks at all invariants; 0: off */
-    bool no_bmi2;     /* as if the host had none; for tests */
+    uint32_t off;          /* BIT(enum mechanism) */
+    uint64_t verify_every; /* exits between two full verifications; 0: none */
+    bool no_bmi2;          /* as if the host had none; for tests */
 };
 
 #define BT_TABLE_COUNT  65536u
@@ -184,6 +184,7 @@ struct bt_vcpu {
     uint32_t mode;    /* of the current CCF */
     uint64_t stale;   /* bumped when an address may mean other code */
     bool reset_stacks;
+    uint32_t off; /* BIT(enum mechanism) */
     uint64_t verify_every;
     uint64_t verify_count; /* exits since */
     /* What FXSAVE stores; bytes that it leaves alone stay zero. */

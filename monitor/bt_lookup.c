@@ -91,7 +91,9 @@ static struct ccf *translate(struct bt_vcpu *bt, enum bt_space space, gip_t gip,
     request.page[0] = code_bytes(bt, gfn);
     if (!request.page[0])
         return NULL;
-    ccf = tc_take_back(bt->tc, gip, gfn, mode, request.page[0]);
+    ccf = bt->off & BIT(MECHANISM_TAKE_BACK)
+              ? NULL
+              : tc_take_back(bt->tc, gip, gfn, mode, request.page[0]);
     if (!ccf)
         ccf = xlat_tu(bt->xlat, &request);
     if (!ccf)
@@ -174,6 +176,8 @@ bool bt_site_trapped(struct bt_vcpu *bt, gfn_t gfn, uint32_t offset,
     uint64_t key = gfn << PAGE_SHIFT | offset;
     struct bt_site *site = site_of(bt, key);
 
+    if (bt->off & BIT(MECHANISM_ADAPTIVE_SITES))
+        return false;
     if (site->key != key)
         *site = (struct bt_site){.key = key};
     site->traps += weight;

@@ -19,7 +19,7 @@
 
 struct property {
     char key[32];
-    char value[64];
+    char value[128];
 };
 
 /* Take the next property off *list. False at its end, or, with cli->error
@@ -173,6 +173,35 @@ static bool parse_soft(const char *text, enum soft_mode *mode)
     return false;
 }
 
+/* NAME:NAME..., to BIT(enum mechanism). */
+static bool parse_off(const char *text, uint32_t *off)
+{
+    static const char *const names[MECHANISM_COUNT] = {
+        [MECHANISM_CHAINING] = "chaining",
+        [MECHANISM_HOST_RETURNS] = "host-returns",
+        [MECHANISM_REGIONS] = "regions",
+        [MECHANISM_OUT_OF_SYNC] = "out-of-sync",
+        [MECHANISM_ADAPTIVE_SITES] = "adaptive-sites",
+        [MECHANISM_EAGER_INSTALL] = "eager-install",
+        [MECHANISM_TAKE_BACK] = "take-back",
+    };
+
+    for (;; text++) {
+        size_t len = strcspn(text, ":");
+        unsigned i = 0;
+
+        while (i < MECHANISM_COUNT &&
+               (strlen(names[i]) != len || strncmp(names[i], text, len) != 0))
+            i++;
+        if (i == MECHANISM_COUNT)
+            return false;
+        *off |= BIT(i);
+        text += len;
+        if (*text == '\0')
+            return true;
+    }
+}
+
 static bool set_trace(struct cli *cli, const char *name)
 {
     if (!strcmp(name, "mprotect"))
@@ -187,7 +216,8 @@ static bool set_trace(struct cli *cli, const char *name)
 /* ENGINE[,tb-size=MiB], the size of the translation cache as QEMU's. For
  * developers: lockstep[,chain-until=COUNT][,insn-ns=NS], monitor/lockstep.h;
  * bt,soft=young|none|all, enum soft_mode; bt,trace=mprotect|userfaultfd,
- * shadow_mmu/trace.h; bt,verify=N, bt_verify_step(). */
+ * shadow_mmu/trace.h; bt,verify=N, bt_verify_step();
+ * bt,off=MECHANISM:MECHANISM..., enum mechanism. */
 bool cli_set_accel(struct cli *cli, const char *value)
 {
     struct property property;
@@ -214,6 +244,10 @@ bool cli_set_accel(struct cli *cli, const char *value)
         } else if (!strcmp(property.key, "trace")) {
             if (!set_trace(cli, property.value))
                 return false;
+        } else if (!strcmp(property.key, "off")) {
+            if (!parse_off(property.value, &cli->config->off))
+                return cli_fail(cli, "off is a list of mechanisms: see "
+                                     "docs/TESTING.md");
         } else if (!strcmp(property.key, "verify")) {
             if (!parse_count(property.value, &cli->config->verify_every))
                 return cli_fail(cli, "verify is a number of exits");

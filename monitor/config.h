@@ -62,6 +62,7 @@ struct config {
     size_t tc_len; /* bytes of translation cache; 0: the engine's default */
     enum soft_mode soft_mode;
     enum mmu_trace trace;
+    uint32_t off;          /* BIT(enum mechanism) */
     uint64_t verify_every; /* -accel bt,verify=N: exits between full looks */
     uint32_t features;     /* BIT(enum insn_feature) */
     struct char_config serial[SERIAL_COUNT];

@@ -20,6 +20,7 @@ static int engine_bt_create(struct vm *vm, void **out)
         .deterministic = config->insn_ns != 0,
         .soft_mode = config->soft_mode,
         .trace = config->trace,
+        .off = config->off,
         .verify_every = config->verify_every,
     };
     struct bt_vcpu *bt;

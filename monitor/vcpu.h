@@ -221,6 +221,19 @@ enum soft_mode {
     SOFT_ALL
 };
 
+/* Mechanisms that make an engine fast and nothing else: with one switched off
+ * (-accel bt,off=NAME:NAME, for tests) the guest sees the same. */
+enum mechanism {
+    MECHANISM_CHAINING,       /* exits are patched to lead to other CCFs */
+    MECHANISM_HOST_RETURNS,   /* a guest call is a host call */
+    MECHANISM_REGIONS,        /* a TU goes on behind branches and calls */
+    MECHANISM_OUT_OF_SYNC,    /* leaf tables change freely until a flush */
+    MECHANISM_ADAPTIVE_SITES, /* an access that traps gets the soft path */
+    MECHANISM_EAGER_INSTALL,  /* pages are mapped ahead of their fault */
+    MECHANISM_TAKE_BACK,      /* dead code lives again with its source bytes */
+    MECHANISM_COUNT
+};
+
 struct soft_tlb {
     uint32_t read[SOFT_TLB_SLOTS];
     uint32_t write[SOFT_TLB_SLOTS];

@@ -236,8 +236,9 @@ void fault_prefill(struct mmu *mmu, struct window *window, uint32_t page)
     struct gwalk walk;
     struct fill fill = {.window = window, .page = page};
     bool write;
-    if (!(mmu->role & ROLE_PG) || !gwalk_peek(mmu, page, &walk) ||
-        !(walk.pde.v & PTE_A) || !walk.accessed || walk.user != window->user ||
+    if (!(mmu->role & ROLE_PG) || mmu->limits.no_prefills ||
+        !gwalk_peek(mmu, page, &walk) || !(walk.pde.v & PTE_A) ||
+        !walk.accessed || walk.user != window->user ||
         thrash_is_soft(mmu, window, page) ||
         gmem_lookup(mmu->gmem, walk.gfn, NULL, NULL) == GMEM_NONE)
         return;

@@ -89,6 +89,10 @@ static struct leaf *leaf_create(struct mmu *mmu, gfn_t gfn)
     leaf->patience = mmu->limits.patience;
     memcpy(leaf->snap64, leaf_hva(mmu, leaf), PAGE_SIZE);
     mmu->leaf[gfn] = leaf;
+    if (mmu->limits.always_synced) {
+        leaf->synced = true;
+        trace_set(mmu, gfn, FRAME_TABLE);
+    }
     return leaf;
 }
 
@@ -250,7 +254,7 @@ void leaf_flush(struct mmu *mmu, struct leaf *leaf)
 
 void leaf_unsync(struct mmu *mmu, struct leaf *leaf)
 {
-    if (!leaf->synced)
+    if (!leaf->synced || mmu->limits.always_synced)
         return;
     leaf->synced = false;
     leaf->quiet = 0;

@@ -121,6 +121,8 @@ struct mmu_limits {
     unsigned vmas;         /* host mappings in all windows */
     unsigned user_windows; /* 1 to 32 */
     unsigned patience;     /* flushes that find a leaf table unchanged */
+    bool always_synced;    /* for tests: every leaf table has a trace */
+    bool no_prefills;      /* for tests: pages are mapped when they fault */
 };
 void mmu_get_limits(const struct mmu *mmu, struct mmu_limits *limits);
 void mmu_set_limits(struct mmu *mmu, const struct mmu_limits *limits);

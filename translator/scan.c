@@ -138,6 +138,8 @@ static void decode_all(struct xlat *x)
 
         offset += xi->in.op == OP_INVALID ? 0u : xi->in.len;
         x->page_end = xi->offset + xi->in.len;
+        if (x->config.no_regions && xi->flow != FLOW_NEXT)
+            break;
         if (xi->flow == FLOW_JUMP) {
             uint32_t next = pending_target(x, offset);
 
@@ -206,6 +208,11 @@ static void mark_blocks(struct xlat *x)
         x->insns[i].block_head = i == 0 || x->insns[i].label ||
                                  x->insns[i - 1].last ||
                                  x->insns[i - 1].flow != FLOW_NEXT;
+    for (uint32_t i = 1; i < x->insn_count; i++)
+        if (x->insns[i - 1].flow != FLOW_NEXT) {
+            stat_inc(x->config.stats, STAT_TU_REGIONS);
+            break;
+        }
     for (uint32_t i = x->insn_count; i-- > 0;) {
         struct xlat_insn *xi = &x->insns[i];
 

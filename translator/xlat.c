@@ -241,6 +241,8 @@ void xlat_return_site(struct xlat *x, const struct xlat_insn *xi)
 {
     ENSURE(x->return_count < ARRAY_COUNT(x->return_sites));
     x->return_sites[x->return_count++] = emit_offset(&x->e);
+    if (!x->config.no_host_returns)
+        stat_inc(x->config.stats, STAT_RETURN_SITES);
     emit_address_check(&x->e, xlat_next(x, xi), x->config.glue.lookup);
 }
 

@@ -85,6 +85,8 @@ struct xlat_config {
     struct xlat_glue glue;
     struct xlat_layout layout;
     void *opaque;
+    bool no_host_returns; /* for tests: calls and returns are plain jumps, */
+    bool no_regions;      /* and a TU ends at the first transfer */
     bool has_bmi2; /* the host has it: shifts that leave the flags alone */
     /* The memory access at this place trapped before: make it soft. */
     bool (*is_soft)(void *opaque, gfn_t gfn, uint32_t offset);

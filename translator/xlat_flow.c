@@ -137,7 +137,9 @@ bool xlat_op_call(struct xlat *x, const struct xlat_insn *xi)
     xlat_move_stack(x, -size);
     xlat_settle(x);
     if (direct)
-        xlat_leave(x, true, xlat_target(x, xi));
+        xlat_leave(x, !x->config.no_host_returns, xlat_target(x, xi));
+    else if (x->config.no_host_returns)
+        emit_jmp_lookup(&x->e);
     else
         emit_call_lookup(&x->e);
     xlat_return_site(x, xi);
@@ -161,7 +163,10 @@ bool xlat_op_ret(struct xlat *x, const struct xlat_insn *xi)
     xlat_move_stack(x,
                     in->operand_size + (in->imm_len ? (uint16_t)in->imm : 0));
     xlat_settle(x);
-    emit_ret(&x->e);
+    if (x->config.no_host_returns)
+        emit_jmp_lookup(&x->e);
+    else
+        emit_ret(&x->e);
     return true;
 }
 

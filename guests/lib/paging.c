@@ -56,10 +56,11 @@ static uint64_t entry_get(uint32_t slot)
     return mem32(slot)[0];
 }
 
-/* PAE entries are never seen half written as present. */
+/* PAE entries are never seen half written as present. One that maps the running
+ * code or its stack must not be seen as absent either. */
 static void entry_set(uint32_t slot, uint64_t entry)
 {
-    if (mode == PAGING_PAE) {
+    if (mode == PAGING_PAE && mem32(slot)[1] != (uint32_t)(entry >> 32)) {
         mem32(slot)[0] = 0;
         mem32(slot)[1] = (uint32_t)(entry >> 32);
     }

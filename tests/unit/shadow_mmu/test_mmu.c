@@ -774,7 +774,8 @@ static unsigned host_vma_limit(void)
 START_TEST(a_host_that_refuses_vmas_is_survived)
 {
     const uint32_t tables = 68, first = 0x400;
-    struct mmu_limits limits = {UINT32_MAX, 1, 64};
+    struct mmu_limits limits = {
+        .vmas = UINT32_MAX, .user_windows = 1, .patience = 64};
     unsigned refused = 0;
     mmu_set_limits(model->mmu, &limits);
     for (uint32_t t = 0; t < tables; t++) {
@@ -797,7 +798,8 @@ END_TEST
 START_TEST(traces_that_need_more_vmas_than_there_are_hold_all_the_same)
 {
     const uint32_t tables = 66, first = 0x400;
-    struct mmu_limits limits = {UINT32_MAX, 1, 64};
+    struct mmu_limits limits = {
+        .vmas = UINT32_MAX, .user_windows = 1, .patience = 64};
     mmu_set_limits(model->mmu, &limits);
     /* 1056 runs of 64 pages, each a VMA that 32 traces would make 64. */
     for (uint32_t t = 0; t < tables; t++) {

@@ -380,7 +380,8 @@ static void run(uint64_t seed, unsigned vmas, unsigned windows)
 {
     random_state = seed * 0x9e3779b97f4a7c15ull + 1;
     fresh = true;
-    struct mmu_limits limits = {vmas, windows, 3};
+    struct mmu_limits limits = {
+        .vmas = vmas, .user_windows = windows, .patience = 3};
     mmu_set_limits(model->mmu, &limits);
     for (uint32_t i = 0; i < POOL_COUNT; i++)
         memset(gmem_base(model->gmem) + ((POOL_FIRST + i) << PAGE_SHIFT), 0,
