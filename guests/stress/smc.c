@@ -322,6 +322,13 @@ static void on_stack(void)
 
 /* ---- Instructions across pages ---- */
 
+/* Flags as an operating system sets them in advance; data must change as well. */
+static void map_edge(uint32_t va, uint32_t frame, uint8_t first)
+{
+    map(va, frame, PG_P | PG_W | PG_A | PG_D);
+    CHECK_EQ(*mem8(va), first);
+}
+
 /* One function across a boundary, the page behind it one of two frames. */
 static void across_pages(void)
 {
@@ -359,9 +366,9 @@ static void across_pages(void)
         for (uint32_t k = 0; k < 2; k++)
             memcpy((void *)frame[k], code[k].bytes + back, code[k].len - back);
         memcpy((void *)(area[0] + PAGE - back), code[which].bytes, back);
-        map(edge, frame[which], PG_P | PG_W);
+        map_edge(edge, frame[which], code[which].bytes[back]);
         CHECK_EQ(code_call(at, eax), code_value(&code[which], eax));
-        map(edge, frame[!which], PG_P | PG_W);
+        map_edge(edge, frame[!which], code[!which].bytes[back]);
         CHECK_EQ(code_call(at, eax), code_value(&code[!which], eax));
     }
     map(edge, area[1], PG_P | PG_W);
