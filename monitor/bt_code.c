@@ -104,7 +104,8 @@ static void lost(struct bt_vcpu *bt, struct bt_code *code)
         code->losses = 0;
     }
     code->losses++;
-    if (code->losses >= (code->patience_shift ? AGAIN_LOSSES : CODE_LOSSES))
+    if (!(bt->off & BIT(MECHANISM_SOURCE_CHECKS)) &&
+        code->losses >= (code->patience_shift ? AGAIN_LOSSES : CODE_LOSSES))
         mix(bt, code);
 }
 

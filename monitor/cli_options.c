@@ -184,6 +184,7 @@ static bool parse_off(const char *text, uint32_t *off)
         [MECHANISM_ADAPTIVE_SITES] = "adaptive-sites",
         [MECHANISM_EAGER_INSTALL] = "eager-install",
         [MECHANISM_TAKE_BACK] = "take-back",
+        [MECHANISM_SOURCE_CHECKS] = "source-checks",
     };
 
     for (;; text++) {

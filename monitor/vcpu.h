@@ -231,6 +231,7 @@ enum mechanism {
     MECHANISM_ADAPTIVE_SITES, /* an access that traps gets the soft path */
     MECHANISM_EAGER_INSTALL,  /* pages are mapped ahead of their fault */
     MECHANISM_TAKE_BACK,      /* dead code lives again with its source bytes */
+    MECHANISM_SOURCE_CHECKS,  /* CCFs of mixed pages compare their source */
     MECHANISM_COUNT
 };
 

@@ -27,6 +27,7 @@ MECHANISMS = {
     "adaptive-sites": ("adaptations", True),
     "eager-install": ("prefills", True),
     "take-back": ("taken_back", True),
+    "source-checks": ("code_mixed", True),
 }
 
 
