@@ -236,6 +236,77 @@ void code_16(void)
     EXPECT_EQ(ebx, 0x66660004);
 }
 
+/* A loop with loads, stores, calls and returns, once as 16-bit and once as 32-bit
+ * code: adds each of 500..1 to EAX or AX, and to one of 64 words. */
+#define APART(name, bits, cx, bx, dx, ax)                                  \
+    __asm__(".pushsection .text\n.intel_syntax noprefix\n" bits "\n" #name \
+            ":\n"                                                          \
+            "mov " cx ", 500\n"                                            \
+            "1: mov " bx ", " cx "\n"                                      \
+            "and " bx ", 0x7e\n"                                           \
+            "add [" bx "], cx\n"                                           \
+            "call 2f\n"                                                    \
+            "dec " cx "\n"                                                 \
+            "jnz 1b\n"                                                     \
+            "jmp 3f\n"                                                     \
+            "2: push " cx "\n"                                             \
+            "pop " dx "\n"                                                 \
+            "add " ax ", " dx "\n"                                         \
+            "ret\n"                                                        \
+            "3:\n"                                                         \
+            ".code32\n.popsection");                                       \
+    extern const uint8_t name[]
+APART(apart_16, ".code16", "cx", "bx", "dx", "ax");
+__asm__(".pushsection .text\n.byte 0x66, 0xcb\n.popsection"); /* retfd */
+APART(apart_32, ".code32", "ecx", "ebx", "edx", "eax");
+__asm__(".pushsection .text\n.byte 0xcb\n.popsection"); /* retf */
+
+static uint16_t apart_words[64];
+
+static uint32_t run_apart(const uint8_t *code, uint32_t flags)
+{
+    struct PACKED {
+        uint32_t offset;
+        uint16_t selector;
+    } target = {0, 0};
+    uint32_t words = slot_set(SLOT_TEST + 1, segment((uint32_t)apart_words,
+                                                     sizeof(apart_words) - 1,
+                                                     SEG_DATA_RW, SEG_32));
+    uint32_t eax = 0x55550000;
+
+    memset(apart_words, 0, sizeof(apart_words));
+    target.selector = (uint16_t)slot_set(
+        SLOT_TEST, segment((uint32_t)code, 0xFF, SEG_CODE_XR, flags));
+    __asm__ volatile("push ds\n\t"
+                     "mov ds, %2\n\t"
+                     "call fword ptr ss:[%1]\n\t"
+                     "pop ds"
+                     : "+a"(eax)
+                     : "S"(&target), "D"(words)
+                     : "ebx", "ecx", "edx", "memory", "cc");
+    return eax;
+}
+
+static uint32_t apart_sum(void)
+{
+    uint32_t sum = 0;
+
+    for (uint32_t i = 0; i < 64; i++)
+        sum += apart_words[i];
+    return sum;
+}
+
+void code_apart(void)
+{
+    for (uint32_t i = 0; i < 4; i++) {
+        EXPECT_EQ(run_apart(apart_16, 0),
+                  0x55550000 | (500 * 501 / 2 & 0xFFFF));
+        EXPECT_EQ(apart_sum(), 500 * 501 / 2);
+        EXPECT_EQ(run_apart(apart_32, SEG_32), 0x55550000 + 500 * 501 / 2);
+        EXPECT_EQ(apart_sum(), 500 * 501 / 2);
+    }
+}
+
 /* With a 16-bit SS a push uses SP: the upper half of ESP stays. */
 void stack_16(void)
 {
