@@ -164,6 +164,7 @@ static void decode_checked(struct xlat *x)
 
         x->page_end = xi->offset + xi->in.len;
         end = xi->flow == FLOW_JUMP || xlat_ends_checked(&xi->in) ||
+              (x->config.no_regions && xi->flow != FLOW_NEXT) ||
               x->page_end >= PAGE_SIZE ||
               x->page_end - start >= XLAT_CHECKED_BYTES;
     }
