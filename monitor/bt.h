@@ -179,7 +179,6 @@ struct bt_vcpu {
     enum soft_mode soft_mode;
     uint64_t miss; /* address of the miss stub */
     uint64_t sentinel;
-    uint64_t checks;  /* where the stubs that check segments begin: the last */
     uint64_t gs_base; /* what GS base is now */
     uint32_t mode;    /* of the current CCF */
     uint64_t stale;   /* bumped when an address may mean other code */

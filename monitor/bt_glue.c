@@ -68,6 +68,9 @@ static void write_checks(struct emit *e, struct xlat_config *config)
         bool write = i & 1;
         bool down = i & 2;
 
+        /* A code segment is neither written nor expand-down. */
+        if (i / 4 == SEG_CS && (write || down))
+            continue;
         config->glue.check[i / 4][write][down] = emit_rx(e);
         xlat_write_check(e, config, i / 4, write, down, denied);
     }
@@ -119,7 +122,6 @@ void bt_glue_write(struct bt_vcpu *bt, struct xlat_config *config)
     glue->lookup = emit_rx(&e);
     emit_jmp_lookup(&e);
     write_probes(&e, config);
-    bt->checks = emit_rx(&e);
     write_checks(&e, config);
 
     ENSURE(!e.overflow);

@@ -124,8 +124,12 @@ static void check(struct xlat *x, const struct xlat_operand *operand)
 {
     bool down = xlat_seg_kind(x, operand->seg) == SEG_KIND_DOWN;
 
+    uint64_t function =
+        x->config.glue.check[operand->seg][operand->write][down];
+
+    ENSURE(function);
     emit_lea64_rd(&x->e, HOST_R10, HOST_R8, operand->size - 1);
-    emit_call(&x->e, x->config.glue.check[operand->seg][operand->write][down]);
+    emit_call(&x->e, function);
 }
 
 /*

@@ -18,7 +18,23 @@ uint32_t get32(const uint8_t *ram, uint32_t at)
     return value;
 }
 
-static void make_segments(struct segment s[DESCRIPTORS], uint32_t fs_base)
+/* Code keeps to the limit, data to what is below or behind it. */
+static void set_limits(struct segment s[DESCRIPTORS],
+                       const struct system *system)
+{
+    for (unsigned i = KCODE; i < DESCRIPTORS; i++) {
+        bool code = s[i].attr & SEG_CODE;
+
+        if (!system->limit || i == TASK || (system->down && code))
+            continue;
+        s[i].limit = system->limit;
+        if (system->down)
+            s[i].attr |= SEG_DOWN;
+    }
+}
+
+static void make_segments(struct segment s[DESCRIPTORS],
+                          const struct system *system)
 {
     const uint32_t flat =
         SEG_P | SEG_S | SEG_WRITABLE | SEG_ACCESSED | SEG_DB | SEG_G;
@@ -33,11 +49,12 @@ static void make_segments(struct segment s[DESCRIPTORS], uint32_t fs_base)
     s[UCODE].selector |= 3;
     s[UDATA].selector |= 3;
     s[FSDATA].selector |= 3;
-    s[FSDATA].base = fs_base;
+    s[FSDATA].base = system->fs_base;
     s[TASK] = (struct segment){.base = SYSTEM_TSS,
                                .limit = 0x67,
                                .attr = SEG_P | 0xb,
                                .selector = TASK * 8};
+    set_limits(s, system);
 }
 
 static void put_descriptor(uint8_t *ram, unsigned index,
@@ -62,7 +79,7 @@ void system_put(uint8_t *ram, const struct system *system)
 {
     struct segment s[DESCRIPTORS];
 
-    make_segments(s, system->fs_base);
+    make_segments(s, system);
     for (unsigned i = KCODE; i < DESCRIPTORS; i++)
         put_descriptor(ram, i, &s[i]);
     for (unsigned i = 0; i < 256; i++)
@@ -76,7 +93,7 @@ void system_enter(struct vcpu *v, const struct system *system, bool user)
     const uint16_t fcw = 0x37f;
     struct segment s[DESCRIPTORS];
 
-    make_segments(s, system->fs_base);
+    make_segments(s, system);
     vcpu_reset(v);
     memcpy(v->fpu, &fcw, sizeof(fcw));
     v->cr0 = CR0_PE | CR0_NE | CR0_ET | CR0_WP;

@@ -4,8 +4,8 @@
 
 /*
  * PURPOSE: what a guest kernel would have set up before a test's code runs:
- * flat segments of CPL 0 and 3, an FS with a base, GDT, IDT, TSS, as bytes of
- * RAM and as a vcpu's registers.
+ * segments of CPL 0 and 3, flat or with a limit, an FS with a base, GDT, IDT,
+ * TSS, as bytes of RAM and as a vcpu's registers.
  */
 #include "monitor/vcpu.h"
 
@@ -31,6 +31,8 @@ struct system {
     uint32_t handler;      /* of every vector; DPL 3 */
     uint32_t kernel_stack; /* SS0:ESP0 */
     uint32_t fs_base;
+    uint32_t limit; /* of code and data segments; 0: flat */
+    bool down;      /* data segments begin behind the limit instead */
 };
 
 /* Write GDT, IDT and TSS into the first 24 KiB of RAM. */
@@ -39,7 +41,7 @@ void system_put(uint8_t *ram, const struct system *system);
 /* Point one vector elsewhere. */
 void system_put_gate(uint8_t *ram, unsigned vector, uint32_t handler);
 
-/* Reset the vcpu, then: protected mode, flat, interrupts off, FPU as after
+/* Reset the vcpu, then: protected mode, interrupts off, FPU as after
  * FNINIT with all of SSE masked, descriptor registers as above. */
 void system_enter(struct vcpu *vcpu, const struct system *system, bool user);
 

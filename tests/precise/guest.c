@@ -10,11 +10,22 @@
 #define RAM_LEN (2u * MIB)
 #define TC_LEN  (4u * MIB) /* nothing is evicted */
 
-static const struct system tables_of_kernel = {
-    .handler = HANDLER_BAD,
-    .kernel_stack = KERNEL_STACK,
-    .fs_base = FS_BASE,
-};
+static struct system kernel_for(const struct program *program)
+{
+    static const uint32_t limit[] = {
+        [SEGMENTS_FLAT] = 0,
+        [SEGMENTS_LIMITED] = RAM_LEN - 1,
+        [SEGMENTS_DOWN] = PAGE_SIZE - 1,
+    };
+
+    return (struct system){
+        .handler = HANDLER_BAD,
+        .kernel_stack = KERNEL_STACK,
+        .fs_base = FS_BASE,
+        .limit = limit[program->segments],
+        .down = program->segments == SEGMENTS_DOWN,
+    };
+}
 
 /* What a program and its faults store to. */
 static const struct {
@@ -56,9 +67,10 @@ static void put_program(uint8_t *ram, const struct program *program)
         put32(ram, DATA + at, random_next(&random));
 }
 
-static void put_registers(struct vcpu *v, bool user)
+static void put_registers(struct vcpu *v, const struct system *kernel,
+                          bool user)
 {
-    system_enter(v, &tables_of_kernel, user);
+    system_enter(v, kernel, user);
     v->cr0 |= CR0_PG;
     v->cr3 = TABLES;
     v->eip = CODE;
@@ -73,17 +85,18 @@ struct guest *guest_new(const struct program *program, bool bt, bool user)
         .count = true,
         .tc_len = TC_LEN,
         .soft_mode = program->soft ? SOFT_ALL : SOFT_NONE};
+    const struct system kernel = kernel_for(program);
     struct guest *g = aligned_alloc(64, (sizeof(*g) + 63) & ~63ul);
     uint8_t *ram;
 
     ck_assert_ptr_nonnull(g);
     g->m = machine_create(&config);
     ram = machine_ram(g->m, 0);
-    system_put(ram, &tables_of_kernel);
+    system_put(ram, &kernel);
     put_tables(ram, user);
     put_handlers(ram);
     put_program(ram, program);
-    put_registers(&g->m->vcpu, user);
+    put_registers(&g->m->vcpu, &kernel, user);
     machine_set_vcpu(g->m, &g->m->vcpu);
     g->start = g->m->vcpu;
     g->image = malloc(IMAGE);

@@ -184,12 +184,24 @@ static void do_poke(greg_t *g, const struct poke *poke)
         probe_apply(probe.g, &o->poked[o->poked_count - 1]);
 }
 
+static void deny_all(struct vcpu *vcpu)
+{
+    const uint64_t never = BIT64(32); /* the carry that tells */
+
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        vcpu->seg_check[i].read = vcpu->seg_check[i].write = never;
+}
+
 static void do_aid(greg_t *g, const struct aid *aid)
 {
     struct bt_vcpu *bt = probe.g->m->bt;
 
     if (aid->kind == AID_FLUSH) {
         bt_soft_flush(bt);
+        return;
+    }
+    if (aid->kind == AID_DENY) {
+        deny_all(bt->vcpu);
         return;
     }
     g[REG_RIP] = (greg_t)aid->to;

@@ -38,7 +38,8 @@ enum aid_kind {
     AID_NONE,
     AID_DETOUR, /* go to another host address, as a table lookup might */
     AID_RETURN, /* likewise, as a host return from an empty stack */
-    AID_FLUSH   /* empty the soft TLB */
+    AID_FLUSH,  /* empty the soft TLB */
+    AID_DENY    /* let every check of a segment fail: the interpreter decides */
 };
 
 struct aid {

@@ -137,12 +137,12 @@ static struct ea any_ea(struct gen *g)
         BYTES(g, "\x81\xe3\xfc\x03\x00\x00");
         return ea_make(0x04, 0x80 | EBX << 3 | 5, DATA + pick(g, 0x2800), 4);
     case 6: /* fs:[disp32] */
-        ea = ea_make(0x05, -1, pick(g, 0x1000), 4);
+        ea = ea_make(0x05, -1, FS_OFFSET + pick(g, 0x1000), 4);
         ea.fs = true;
         return ea;
     default: /* and ebx, 7ch; fs:[ebx + disp32] */
         BYTES(g, "\x83\xe3\x7c");
-        ea = ea_make(0x80 | EBX, -1, pick(g, 0x1000), 4);
+        ea = ea_make(0x80 | EBX, -1, FS_OFFSET + pick(g, 0x1000), 4);
         ea.fs = true;
         return ea;
     }
@@ -155,7 +155,16 @@ static void put_ea(struct gen *g, const struct ea *ea, unsigned reg)
         byte(g, ea->bytes[i]);
 }
 
-/* [fs:] [66] opcode (0Fxx as 0F in the high byte) ModRM */
+/* A segment other than the operand's own. */
+static void override(struct gen *g)
+{
+    static const uint8_t data[] = {0x26, 0x36, 0x3e, 0x65}; /* ES SS DS GS */
+
+    if (g->p->segments != SEGMENTS_FLAT && pick(g, 2))
+        byte(g, data[pick(g, ARRAY_COUNT(data))]);
+}
+
+/* [seg:] [66] opcode (0Fxx as 0F in the high byte) ModRM */
 static void op_mem(struct gen *g, unsigned prefix, unsigned opcode,
                    unsigned reg)
 {
@@ -163,6 +172,8 @@ static void op_mem(struct gen *g, unsigned prefix, unsigned opcode,
 
     if (ea.fs)
         byte(g, 0x64);
+    else
+        override(g);
     if (prefix)
         byte(g, prefix);
     if (opcode > 0xff)
@@ -219,13 +230,23 @@ static void alu(struct gen *g)
     }
 }
 
+/* mov r, cs:[disp32] */
+static void load_through_cs(struct gen *g, unsigned reg)
+{
+    const struct ea ea = ea_make(0x05, -1, data_address(g, 1), 4);
+
+    BYTES(g, "\x2e\x8b");
+    put_ea(g, &ea, reg);
+}
+
 static void move(struct gen *g)
 {
     unsigned prefix = pick(g, 4) ? 0 : OPSIZE;
 
-    switch (pick(g, 9)) {
+    switch (pick(g, 10)) {
     case 0: op_mem(g, prefix, 0x89, pick(g, 8)); return;
     case 1: op_mem(g, prefix, 0x8b, free_reg(g)); return;
+    case 9: load_through_cs(g, free_reg(g)); return;
     case 2: op_mem(g, 0, 0x88, pick(g, 8)); return;
     case 3: op_mem(g, 0, 0x8a, free_reg8(g)); return;
     case 4: mov_ri(g, free_reg(g), random_next(&g->p->random)); return;
@@ -622,12 +643,14 @@ static void pointers(struct gen *g)
     mov_ri(g, EBP, DATA + 0x400 + pick(g, 0x3000));
 }
 
-void program_generate(struct program *p, uint64_t seed)
+void program_generate(struct program *p, uint64_t seed,
+                      enum program_segments segments)
 {
     struct gen g = {.p = p};
     uint32_t main_at;
 
     memset(p, 0, sizeof(*p));
+    p->segments = segments;
     p->random = seed * 0x9e3779b97f4a7c15ull + 1;
     byte(&g, 0xe9);
     dword(&g, 0);

@@ -250,15 +250,16 @@ uint32_t sites_update(struct sites *s, const struct guest *g)
     return s->ccf_count - before;
 }
 
-/* The jump to the world switch is followed by its address; the rest is code. The
- * checks of segments are left out: those of the programs are flat. */
+/* The jump to the world switch is followed by its address; the rest is
+ * code. */
 void sites_init(struct sites *s, const struct guest *g)
 {
     uint64_t at = (uint64_t)(uintptr_t)tc_mcode(g->m->bt->tc)->rx;
 
     s->count = s->ccf_count = s->branch_count = 0;
     add_site(s, at, NULL)->place = PLACE_GLUE;
-    for (at = g->m->bt->miss; at < g->m->bt->checks; at = insn_end(g, at))
+    for (at = g->m->bt->miss; bytes_at(g, at)[0] || bytes_at(g, at)[1];
+         at = insn_end(g, at))
         add_site(s, at, NULL)->place = PLACE_GLUE;
 }
 

@@ -92,7 +92,9 @@ static bool detour_from_any(struct trial *t, const struct site *site,
     return false;
 }
 
-static bool kick_flushed(struct trial *t, const struct site *site)
+/* A memory access before it meets what lets later ones leave. */
+static bool kick_after(struct trial *t, const struct site *site,
+                       enum aid_kind kind)
 {
     for (uint32_t i = 0; i < t->sites->count; i++) {
         const struct site *memory = &t->sites->site[i];
@@ -101,7 +103,7 @@ static bool kick_flushed(struct trial *t, const struct site *site)
         if (!memory->memory || memory->path == NO_PATH)
             continue;
         plan = trial_plan(t, site, memory, EVENT_KICK);
-        plan.aid = (struct aid){.at = memory->at, .kind = AID_FLUSH};
+        plan.aid = (struct aid){.at = memory->at, .kind = kind};
         if (kick(t, &plan))
             return true;
     }
@@ -114,7 +116,7 @@ static bool kick_glue(struct trial *t, const struct site *site)
 
     return detour_from_any(t, site, AID_DETOUR, bt->miss) ||
            detour_from_any(t, site, AID_RETURN, bt->sentinel) ||
-           kick_flushed(t, site);
+           kick_after(t, site, AID_FLUSH) || kick_after(t, site, AID_DENY);
 }
 
 /* An interrupt waits from the STI on. */

@@ -140,11 +140,19 @@ static void soften(struct trial *t)
 
 bool trial_is_windowed(const struct trial *t)
 {
-    return !(t->seed & 6);
+    return !(t->seed & 6) && t->program.segments == SEGMENTS_FLAT;
+}
+
+/* Every fourth program has segments that are not flat. */
+static enum program_segments segments_of(uint64_t seed)
+{
+    if ((seed & 0x18) != 0x18)
+        return SEGMENTS_FLAT;
+    return seed & 0x20 ? SEGMENTS_DOWN : SEGMENTS_LIMITED;
 }
 
 /* Programs of all kinds: CPL 0 or 3, windows or the soft path, that by site or
- * everywhere. */
+ * everywhere, flat or not. */
 static void setup(struct trial *t, uint64_t seed)
 {
     static struct sites sites;
@@ -152,7 +160,7 @@ static void setup(struct trial *t, uint64_t seed)
 
     *t = (struct trial){
         .sites = &sites, .paths = &paths, .seed = seed, .user = seed & 1};
-    program_generate(&t->program, seed);
+    program_generate(&t->program, seed, segments_of(seed));
     t->program.soft = seed & 4;
     t->bt = guest_new(&t->program, true, t->user);
     t->ref = guest_new(&t->program, false, t->user);
