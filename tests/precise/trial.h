@@ -13,8 +13,10 @@
  * reached. */
 #if defined(__SANITIZE_ADDRESS__)
 #    define TRIAL_COMPLETE 150u
+#    define TRIAL_ALL_GLUE false /* too few programs are not flat */
 #else
 #    define TRIAL_COMPLETE 1000u
+#    define TRIAL_ALL_GLUE true
 #endif
 #define TRIAL_INSNS_MAX 100000u
 
