@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#include "mmu_fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Budgets: VMAs and windows. */
+
+START_TEST(one_frame_mapped_everywhere_stays_within_the_budget)
+{
+    struct mmu_limits limits = {.vmas = 100, .user_windows = 1, .patience = 64};
+    mmu_set_limits(model->mmu, &limits);
+    for (uint32_t i = 0; i < 1024; i++)
+        put(KERNEL, i, frame(DATA) | RWX);
+    for (uint32_t i = 0; i < 1024; i++) {
+        ck_reads(KERNEL_GVA + i * PAGE_SIZE, DATA);
+        ck_assert_uint_le(counter(STAT_VMAS), 100);
+    }
+    ck_assert_uint_gt(counter(STAT_WINDOW_EVICTIONS), 5);
+}
+END_TEST
+
+static unsigned host_vma_limit(void)
+{
+    unsigned limit = 0;
+    FILE *file = fopen("/proc/sys/vm/max_map_count", "r");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fscanf(file, "%u", &limit), 1);
+    fclose(file);
+    return limit;
+}
+
+/* Every page a VMA of its own: more of them than most hosts allow. */
+START_TEST(a_host_that_refuses_vmas_is_survived)
+{
+    const uint32_t tables = 68, first = 0x400;
+    struct mmu_limits limits = {
+        .vmas = UINT32_MAX, .user_windows = 1, .patience = 64};
+    unsigned refused = 0;
+    mmu_set_limits(model->mmu, &limits);
+    for (uint32_t t = 0; t < tables; t++) {
+        put(ROOT_A, 0x300 + t, frame(first + t) | RWX);
+        for (uint32_t i = 0; i < 1024; i++)
+            put(first + t, i, frame(DATA + 2 * (i % 8)) | RWX);
+    }
+    for (uint32_t page = 0; page < tables * 1024; page++) {
+        gva_t gva = KERNEL_GVA + page * PAGE_SIZE;
+        if (model_read(model, gva, &value) == EMULATED)
+            refused++;
+        else
+            ck_reads(gva, DATA + 2 * (page % 8));
+    }
+    ck_assert_uint_eq(refused != 0, host_vma_limit() < tables * 1024);
+    ck_assert_uint_le(refused, 8);
+}
+END_TEST
+
+START_TEST(traces_that_need_more_vmas_than_there_are_hold_all_the_same)
+{
+    const uint32_t tables = 66, first = 0x400;
+    struct mmu_limits limits = {
+        .vmas = UINT32_MAX, .user_windows = 1, .patience = 64};
+    mmu_set_limits(model->mmu, &limits);
+    /* 1056 runs of 64 pages, each a VMA that 32 traces would make 64. */
+    for (uint32_t t = 0; t < tables; t++) {
+        put(ROOT_A, 0x300 + t, frame(first + t) | RWX);
+        for (uint32_t i = 0; i < 1024; i++)
+            put(first + t, i, frame(DATA + i % 64) | RWX);
+    }
+    for (uint32_t page = 0; page < tables * 1024; page += 64)
+        ck_assert_int_eq(
+            model_write(model, KERNEL_GVA + page * PAGE_SIZE, page), DONE);
+    for (uint32_t i = 0; i < 64; i += 2)
+        mmu_trace_code(model->mmu, DATA + i, true);
+    ck_sound();
+    for (uint32_t page = 0; page < tables * 1024; page += 64)
+        ck_assert_int_eq(
+            model_write(model, KERNEL_GVA + page * PAGE_SIZE, page), EMULATED);
+}
+END_TEST
+
+START_TEST(more_roots_than_windows_evict_the_oldest)
+{
+    struct mmu_limits limits = {.vmas = 1000, .user_windows = 2, .patience = 4};
+    mmu_set_limits(model->mmu, &limits);
+    model->vcpu.cpl = 3;
+    for (uint32_t i = 0; i < 6; i++) {
+        put(0x210 + i, 0, frame(0x220 + i) | RWX | U);
+        put(0x220 + i, 0, frame(DATA + i) | RWX | U);
+    }
+    for (uint32_t i = 0; i < 18; i++) {
+        load_root(0x210 + i % 6);
+        ck_reads(0, DATA + i % 6);
+    }
+    ck_assert_uint_ge(counter(STAT_WINDOW_EVICTIONS), 16);
+}
+END_TEST
+
+START_TEST(two_machines_in_a_process_have_windows_of_their_own)
+{
+    struct model *first = model, *second = model_create(MMU_TRACE_DEFAULT);
+    second->vcpu.cr0 = CR0_PE;
+    put(KERNEL, 0, frame(DATA) | RWX);
+    ck_reads(KERNEL_GVA, DATA);
+    ck_assert_uint_ne(mmu_window_base(first->mmu),
+                      mmu_window_base(second->mmu));
+    ck_assert_int_eq(model_write(second, frame(DATA), 99), DONE);
+    ck_assert_uint_ne(model_word(first, frame(DATA)), 99);
+    ck_assert_pstr_eq(spt_verify_host(second->mmu), NULL);
+    model_destroy(second);
+    ck_reads(KERNEL_GVA, DATA);
+}
+END_TEST
+
+void add_limit_tests(TCase *tcase)
+{
+    tcase_add_test(tcase, one_frame_mapped_everywhere_stays_within_the_budget);
+    tcase_add_test(tcase, a_host_that_refuses_vmas_is_survived);
+    tcase_add_test(tcase,
+                   traces_that_need_more_vmas_than_there_are_hold_all_the_same);
+    tcase_add_test(tcase, more_roots_than_windows_evict_the_oldest);
+    tcase_add_test(tcase, two_machines_in_a_process_have_windows_of_their_own);
+}
