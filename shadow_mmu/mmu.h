@@ -141,8 +141,8 @@ enum mmu_trace mmu_get_trace(const struct mmu *mmu);
  * called mmu_flush(): nothing may be stale in the current windows. The third
  * compares the windows with /proc/self/maps and pagemap. */
 const char *spt_verify(struct mmu *mmu);
-/* The same of the pages and regions that changed since the last call. When that
- * were many, only some of it is looked at. */
+/* The same of the pages and regions that changed since the last call; of all,
+ * when those were more than 256. */
 const char *spt_verify_touched(struct mmu *mmu);
 const char *spt_verify_flushed(struct mmu *mmu);
 const char *spt_verify_host(struct mmu *mmu);

@@ -324,14 +324,11 @@ const char *spt_verify(struct mmu *mmu)
     return check_frames(mmu, in_ram);
 }
 
-const char *spt_verify_touched(struct mmu *mmu)
+static const char *check_touched(struct mmu *mmu)
 {
     const char *why = NULL;
-    uint32_t count = mmu->touched_count;
-    if (count > TOUCHED_COUNT)
-        count = TOUCHED_COUNT;
     uint64_t checked = UINT64_MAX; /* the region that was looked at last */
-    for (uint32_t i = 0; i < count && why == NULL; i++) {
+    for (uint32_t i = 0; i < mmu->touched_count && why == NULL; i++) {
         const struct window *window = &mmu->window[(mmu->touched[i] >> 20) - 1];
         uint32_t page = mmu->touched[i] & (WINDOW_PAGES - 1);
         uint32_t index = page >> region_shift(mmu);
@@ -343,6 +340,13 @@ const char *spt_verify_touched(struct mmu *mmu)
             why = check_region(mmu, window, index);
         checked = region;
     }
+    return why;
+}
+
+const char *spt_verify_touched(struct mmu *mmu)
+{
+    const char *why = mmu->touched_count > TOUCHED_COUNT ? spt_verify(mmu)
+                                                         : check_touched(mmu);
     mmu->touched_count = 0;
     return why;
 }
