@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/suite/suite.h"
 #include "tests/unit/emu_cpu/machine.h"
 
 /*
@@ -239,19 +240,15 @@ int main(int argc, char **argv)
 {
     Suite *suite = suite_create("insn");
     TCase *tcase = tcase_create("rows");
-    SRunner *runner;
-    int failed;
+    int status;
 
     for (int i = 1; i < argc; i++)
         load_rows(argv[i]);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, a_row_holds, 0, (int)row_count);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    status = run_suite(suite);
     for (unsigned i = 0; i < row_count; i++)
         free(rows[i]);
-    return failed || row_count == 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return row_count ? status : EXIT_FAILURE;
 }

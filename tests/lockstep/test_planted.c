@@ -11,6 +11,7 @@
 #include "monitor/lockstep.h"
 #include "monitor/vm.h"
 #include "shadow_mmu/gmem.h"
+#include "tests/suite/suite.h"
 
 /*
  * Lockstep notices what is planted: the self-test kernel runs until paging is on
@@ -337,8 +338,6 @@ int main(int argc, char **argv)
 {
     Suite *suite = suite_create("planted");
     TCase *tcase = tcase_create("differences");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     if (argc != 2) {
         fprintf(stderr, "usage: test_planted ELF\n");
@@ -350,8 +349,5 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tcase, what_is_planted_is_reported, 0,
                         ARRAY_COUNT(planted));
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -2,10 +2,10 @@
 #define _GNU_SOURCE
 #include <check.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "guest.h"
+#include "tests/suite/suite.h"
 #include "tests_of_precision.h"
 
 /*
@@ -69,8 +69,6 @@ int main(void)
 {
     Suite *suite = suite_create("precise");
     TCase *tcase = tcase_create("events");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_set_timeout(tcase, 240);
     add_kick_tests(tcase);
@@ -78,8 +76,5 @@ int main(void)
     tcase_add_test(tcase, a_kick_ends_a_loop_that_begins_right_after_sti);
     tcase_add_test(tcase, a_kick_ends_a_loop_behind_an_sti_that_is_jumped_over);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

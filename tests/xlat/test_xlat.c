@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "monitor/vcpu.h"
+#include "tests/suite/suite.h"
 #include "translator/xlat.h"
 
 /*
@@ -373,16 +374,11 @@ int main(int argc, char **argv)
 {
     Suite *suite = suite_create("xlat");
     TCase *tcase = tcase_create("golden");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     update = argc == 2 && strcmp(argv[1], "--update") == 0;
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, host_code_is_what_the_golden_file_says, 0,
                         ARRAY_COUNT(files));
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "both.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "emu/cpu/segment.h"
+#include "tests/suite/suite.h"
 
 /* Programs of every other kind. */
 
@@ -352,7 +352,6 @@ int main(void)
 {
     Suite *suite = suite_create("bt");
     TCase *tcase = tcase_create("programs");
-    SRunner *runner = srunner_create(suite);
 
     tcase_add_test(tcase, a_long_time_without_code_takes_no_stack);
     tcase_add_test(tcase, a_counting_loop_gives_the_interpreters_state);
@@ -391,8 +390,5 @@ int main(void)
     add_segment_tests(tcase);
     add_written_code_tests(tcase);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/machine/machine.h"
 #include "tests/machine/system.h"
+#include "tests/suite/suite.h"
 
 /*
  * Every form of memory access on the soft path, at CPL 0 and 3: it is found in
@@ -412,11 +412,9 @@ int main(void)
     Suite *suite = suite_create("soft");
     TCase *tcase = tcase_create("forms");
     TCase *plain = tcase_create("without BMI2");
-    SRunner *runner = srunner_create(suite);
     const int count = ARRAY_COUNT(forms);
     TCase *young = tcase_create("young spaces");
     TCase *sites = tcase_create("sites");
-    int failed;
 
     tcase_set_timeout(tcase, 30);
     tcase_add_checked_fixture(tcase, setup, teardown);
@@ -438,8 +436,5 @@ int main(void)
     tcase_add_test(sites, a_site_turns_soft_in_each_ccf_that_holds_it);
     suite_add_tcase(suite, young);
     suite_add_tcase(suite, sites);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cache_fixture.h"
+#include "tests/suite/suite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -413,8 +414,6 @@ int main(void)
 {
     Suite *suite = suite_create("tc");
     TCase *tcase = tcase_create("cache");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 30);
@@ -425,8 +424,5 @@ int main(void)
     tcase_add_test(tcase, no_page_is_writable_and_executable);
     tcase_add_test(tcase, both_views_show_the_same_bytes);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

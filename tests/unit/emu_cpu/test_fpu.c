@@ -5,6 +5,7 @@
 
 #include "emu/cpu/fpu.h"
 #include "emu/cpu/fpu_code.h"
+#include "tests/suite/suite.h"
 #include "tests/unit/emu_cpu/fpu_case.h"
 
 /* The x87, MMX and SSE state: control bits, exceptions, saving and loading. */
@@ -573,11 +574,5 @@ static Suite *fpu_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(fpu_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(fpu_suite());
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "tests/suite/suite.h"
 #include "tests/unit/emu_cpu/machine.h"
 
 #define DR6_BS BIT(14)
@@ -552,15 +552,10 @@ static TCase *debug_case(void)
 int main(void)
 {
     Suite *suite = suite_create("interp");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, loop_case());
     suite_add_tcase(suite, fetch_case());
     suite_add_tcase(suite, precision_case());
     suite_add_tcase(suite, debug_case());
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "emu/cpu/io.h"
 #include "emu/cpu/mem.h"
 #include "emu/cpu/tlb.h"
+#include "tests/suite/suite.h"
 #include "tests/unit/emu_cpu/machine.h"
 
 #define DATA_RW   (SEG_P | SEG_S | SEG_DB | SEG_WRITABLE)
@@ -358,14 +358,9 @@ static TCase *port_case(void)
 int main(void)
 {
     Suite *suite = suite_create("mem");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, segment_case());
     suite_add_tcase(suite, physical_case());
     suite_add_tcase(suite, port_case());
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/suite/suite.h"
 #include "tests/unit/emu_cpu/fpu_case.h"
 
 /* MMX and SSE: MXCSR, alignment, SIMD exceptions, and what has operands beside
@@ -286,11 +287,5 @@ static Suite *simd_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(simd_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(simd_suite());
 }

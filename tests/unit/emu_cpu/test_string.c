@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "tests/suite/suite.h"
 #include "tests/unit/emu_cpu/machine.h"
 
 #define PAGE_5 0x5000u
@@ -212,8 +212,6 @@ int main(void)
 {
     Suite *suite = suite_create("string");
     TCase *tcase = tcase_create("string");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase,
@@ -231,8 +229,5 @@ int main(void)
     tcase_add_test(tcase, outs_writes_what_the_source_holds);
     tcase_add_test(tcase, in_and_out_take_an_immediate_or_dx);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

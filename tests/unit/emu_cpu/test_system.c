@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdlib.h>
 #include <string.h>
 
 #include "emu/cpu/system.h"
+#include "tests/suite/suite.h"
 #include "tests/unit/emu_cpu/protected.h"
 
 /* Privileged instructions, and the sensitive ones that are not. */
@@ -735,11 +735,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite());
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/suite/suite.h"
 #include "tests/unit/emu_cpu/protected.h"
 
 /*
@@ -199,15 +200,8 @@ int main(void)
 {
     Suite *s = suite_create("system_random");
     TCase *tc = tcase_create("random");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(tc, no_random_sequence_breaks_the_machine, 0, ROUNDS);
     suite_add_tcase(s, tc);
-    runner = srunner_create(s);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <check.h>
-#include <stdlib.h>
 
 #include "emu/cpu/mem.h"
 #include "emu/cpu/walk.h"
+#include "tests/suite/suite.h"
 #include "tests/unit/emu_cpu/machine.h"
 
 #define PD    0x1000u
@@ -478,13 +478,8 @@ static TCase *tlb_case(void)
 int main(void)
 {
     Suite *suite = suite_create("walk");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, walker_case());
     suite_add_tcase(suite, tlb_case());
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

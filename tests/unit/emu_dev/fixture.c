@@ -58,14 +58,3 @@ void advance(uint64_t ns)
     now_ns += ns;
     clock_run(guest_clock);
 }
-
-int run_case(TCase *tcase, const char *name)
-{
-    Suite *suite = suite_create(name);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}

@@ -34,7 +34,4 @@ uint8_t in(uint16_t port);
 /* Let ns pass and fire what is due. */
 void advance(uint64_t ns);
 
-/* Run the suite of one test case; the program's exit status. */
-int run_case(TCase *tcase, const char *name);
-
 #endif /* TESTS_UNIT_EMU_DEV_FIXTURE_H */

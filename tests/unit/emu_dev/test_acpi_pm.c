@@ -2,6 +2,7 @@
 #include "emu/dev/acpi_pm.h"
 
 #include "fixture.h"
+#include "tests/suite/suite.h"
 
 /* Facts from ACPI 6.4, section 4.8 "ACPI Register Model". */
 

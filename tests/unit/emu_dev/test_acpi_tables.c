@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "tests/suite/suite.h"
 
 /* Facts from ACPI 6.4, section 5.2 "ACPI System Description Tables". */
 

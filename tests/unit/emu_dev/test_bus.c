@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "fixture.h"
+#include "tests/suite/suite.h"
 
 /* A device that records its accesses and answers with their number. */
 struct device {

@@ -2,6 +2,7 @@
 #include "emu/dev/clock.h"
 
 #include "fixture.h"
+#include "tests/suite/suite.h"
 
 static char fired[32];
 static size_t fired_len;

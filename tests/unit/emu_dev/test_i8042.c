@@ -2,6 +2,7 @@
 #include "emu/dev/i8042.h"
 
 #include "fixture.h"
+#include "tests/suite/suite.h"
 
 /* Numbers are those of the IBM PS/2 Hardware Interface Technical Reference,
  * "Keyboard and Auxiliary Device Controller", "Keyboard (101- and 102-Key)",

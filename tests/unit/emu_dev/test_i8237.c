@@ -2,6 +2,7 @@
 #include "emu/dev/i8237.h"
 
 #include "fixture.h"
+#include "tests/suite/suite.h"
 
 /* Facts from the 8237A datasheet, "Register Description" and "Software
  * Command Codes". */

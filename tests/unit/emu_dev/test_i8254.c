@@ -2,6 +2,7 @@
 #include "emu/dev/i8254.h"
 
 #include "fixture.h"
+#include "tests/suite/suite.h"
 
 /* Facts from the 8254 datasheet, "Control Word Format", "Mode Definitions" and
  * "Read Operations". Channel 2 is used unless the interrupt wire matters; its

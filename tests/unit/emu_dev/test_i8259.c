@@ -2,6 +2,7 @@
 #include "emu/dev/i8259.h"
 
 #include "fixture.h"
+#include "tests/suite/suite.h"
 
 /* Facts from the 8259A datasheet, "Initialization Command Words", "Operation
  * Command Words", "Fully Nested Mode" and the like; ELCR from the 82371. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "tests/suite/suite.h"
 
 static struct machine_pc *pc;
 static bool intr, a20, ignne;

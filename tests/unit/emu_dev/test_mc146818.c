@@ -2,6 +2,7 @@
 #include "emu/dev/mc146818.h"
 
 #include "fixture.h"
+#include "tests/suite/suite.h"
 
 /* Facts from the MC146818 datasheet, "Time, Calendar, and Alarm Locations",
  * "Update Cycle", "Registers". */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "tests/suite/suite.h"
 
 /* Facts from the PC16550D datasheet, "Registers", "Interrupt Control
  * Functions", "FIFO Interrupt Mode Operation". */

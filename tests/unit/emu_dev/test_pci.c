@@ -2,6 +2,7 @@
 #include "emu/dev/pci.h"
 
 #include "fixture.h"
+#include "tests/suite/suite.h"
 
 /* Facts from PCI Local Bus Specification 3.0, section 3.2.2.3.2 and chapter 6
  * "Configuration Space", and the 82441FX and 82371 datasheets. */

@@ -15,6 +15,7 @@
 #include "emu/dev/ps2.h"
 #include "emu/dev/state.h"
 #include "fixture.h"
+#include "tests/suite/suite.h"
 
 /*
  * Random accesses to every port of a board bring its chips into the middle of

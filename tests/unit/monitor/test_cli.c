@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "monitor/cli.h"
+#include "tests/suite/suite.h"
 #include "translator/decode/insn.h"
 
 static struct config config;
@@ -200,7 +201,6 @@ int main(void)
 {
     Suite *suite = suite_create("cli");
     TCase *tcase = tcase_create("options");
-    SRunner *runner = srunner_create(suite);
 
     tcase_add_test(tcase, samples_are_taken_without_the_sandbox);
     tcase_add_loop_test(tcase, a_size_has_a_suffix_or_is_in_megabytes, 0,
@@ -213,8 +213,5 @@ int main(void)
     tcase_add_test(tcase, the_sandbox_is_on_unless_it_is_turned_off);
     tcase_add_test(tcase, a_feature_that_goes_takes_along_what_needs_it);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "monitor/console.h"
+#include "tests/suite/suite.h"
 
 /* stdin and stdout are pipes here; Check's fork keeps that to one test. */
 
@@ -259,7 +260,6 @@ int main(void)
 {
     Suite *suite = suite_create("console");
     TCase *tcase = tcase_create("stdio");
-    SRunner *runner = srunner_create(suite);
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, keys_go_to_the_serial_port);
@@ -273,8 +273,5 @@ int main(void)
     tcase_add_test(tcase, a_port_that_is_not_there_has_no_backend);
     tcase_add_test(tcase, a_file_that_cannot_be_opened_is_named);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

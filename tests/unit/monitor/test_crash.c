@@ -10,6 +10,7 @@
 
 #include "monitor/crash.h"
 #include "monitor/vm.h"
+#include "tests/suite/suite.h"
 
 /*
  * A guest writes to a serial port whose other side is a bug of popf's; a child
@@ -194,14 +195,10 @@ int main(void)
 {
     Suite *suite = suite_create("crash");
     TCase *tcase = tcase_create("reports");
-    SRunner *runner = srunner_create(suite);
 
     tcase_add_loop_test(tcase, a_bug_is_reported_and_kills_by_its_signal, 0,
                         (int)ARRAY_COUNT(bugs));
     tcase_add_test(tcase, a_bug_under_the_interpreter_is_reported_too);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "monitor/hmp.h"
 #include "monitor/vm.h"
 #include "shadow_mmu/gmem.h"
+#include "tests/suite/suite.h"
 
 /* Answers as QEMU 7.2 gives them for the same state. */
 
@@ -179,7 +179,6 @@ int main(void)
 {
     Suite *suite = suite_create("hmp");
     TCase *tcase = tcase_create("commands");
-    SRunner *runner = srunner_create(suite);
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, a_command_is_answered, 0,
@@ -192,8 +191,5 @@ int main(void)
     tcase_add_test(tcase, stop_and_cont_pause_the_machine);
     tcase_add_test(tcase, quit_stops_the_machine);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

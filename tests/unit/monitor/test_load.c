@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "monitor/load.h"
+#include "tests/suite/suite.h"
 
 #define RAM_LEN    (8u * MIB)
 #define SETUP_LEN  (5u * 512)
@@ -354,13 +355,8 @@ static TCase *multiboot_case(void)
 int main(void)
 {
     Suite *suite = suite_create("load");
-    SRunner *runner;
 
     suite_add_tcase(suite, linux_case());
     suite_add_tcase(suite, multiboot_case());
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <check.h>
-#include <stdlib.h>
 
 #include "monitor/log.h"
+#include "tests/suite/suite.h"
 
 START_TEST(a_list_enables_exactly_its_channels)
 {
@@ -28,13 +28,9 @@ int main(void)
 {
     Suite *suite = suite_create("log");
     TCase *tcase = tcase_create("channels");
-    SRunner *runner = srunner_create(suite);
 
     tcase_add_test(tcase, a_list_enables_exactly_its_channels);
     tcase_add_test(tcase, an_unknown_channel_is_named);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

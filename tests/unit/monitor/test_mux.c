@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <check.h>
-#include <stdlib.h>
 
 #include "monitor/mux.h"
+#include "tests/suite/suite.h"
 
 /* B byte, - nothing, Q quit, H help, T toggle. */
 static const struct {
@@ -38,13 +38,9 @@ int main(void)
 {
     Suite *suite = suite_create("mux");
     TCase *tcase = tcase_create("escapes");
-    SRunner *runner = srunner_create(suite);
 
     tcase_add_loop_test(tcase, ctrl_a_starts_an_escape_sequence, 0,
                         (int)ARRAY_COUNT(rows));
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

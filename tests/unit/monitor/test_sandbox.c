@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "monitor/sandbox.h"
+#include "tests/suite/suite.h"
 
 /*
  * Each attempt is made by a child that entered the sandbox the way popf does.
@@ -323,7 +324,6 @@ int main(void)
 {
     Suite *suite = suite_create("sandbox");
     TCase *tcase = tcase_create("calls");
-    SRunner *runner = srunner_create(suite);
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, a_call_that_no_guest_needs_kills, 0,
@@ -332,8 +332,5 @@ int main(void)
     tcase_add_test(tcase, the_kernel_says_so);
     tcase_add_test(tcase, no_directory_stays_open);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

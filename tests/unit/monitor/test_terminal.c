@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "monitor/terminal.h"
+#include "tests/suite/suite.h"
 
 /*
  * A child on a pseudo-terminal enters raw mode, says so by one byte, and meets
@@ -121,7 +122,6 @@ int main(void)
 {
     Suite *suite = suite_create("terminal");
     TCase *tcase = tcase_create("modes");
-    SRunner *runner = srunner_create(suite);
 
     tcase_add_loop_test(tcase, raw_mode_passes_every_key, 0, 2);
     tcase_add_loop_test(tcase, whatever_ends_popf_the_terminal_is_restored, 0,
@@ -129,8 +129,5 @@ int main(void)
     tcase_add_test(tcase, a_fatal_signal_still_kills);
     tcase_add_test(tcase, the_terminal_is_cooked_while_popf_is_stopped);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

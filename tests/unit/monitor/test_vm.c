@@ -11,6 +11,7 @@
 #include "monitor/stats_report.h"
 #include "monitor/vm.h"
 #include "monitor/vm_state.h"
+#include "tests/suite/suite.h"
 
 /*
  * Guests of a few instructions, as Multiboot images that say themselves where
@@ -302,7 +303,6 @@ int main(void)
 {
     Suite *suite = suite_create("vm");
     TCase *tcase = tcase_create("run");
-    SRunner *runner = srunner_create(suite);
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, two_vms_live_in_one_process);
@@ -320,8 +320,5 @@ int main(void)
     tcase_add_loop_test(tcase, a_bad_file_is_told_in_one_line, 0,
                         (int)ARRAY_COUNT(bad_files));
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "shadow_mmu/gmem.h"
+#include "tests/suite/suite.h"
 
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 
 static struct gmem *gmem;
 
@@ -125,9 +125,5 @@ int main(void)
     tcase_add_test(tcase, an_image_brings_memory_and_map_back);
     Suite *suite = suite_create("gmem");
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "mmu_fixture.h"
-
-#include <stdlib.h>
+#include "tests/suite/suite.h"
 
 START_TEST(without_paging_ram_is_mapped_flat)
 {
@@ -568,9 +567,5 @@ int main(void)
     Suite *suite = suite_create("mmu");
     suite_add_tcase(suite, make_tcase("mprotect", setup_mprotect));
     suite_add_tcase(suite, make_tcase("userfaultfd", setup_userfaultfd));
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "guest_model.h"
+#include "tests/suite/suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -466,9 +467,5 @@ int main(void)
     Suite *suite = suite_create("mmu_random");
     suite_add_tcase(suite, make_tcase("mprotect", setup_mprotect));
     suite_add_tcase(suite, make_tcase("userfaultfd", setup_userfaultfd));
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "monitor/vcpu.h"
+#include "tests/suite/suite.h"
 
 /*
  * The decoder: which instruction, where its parts lie, what it reads and
@@ -677,11 +678,5 @@ static Suite *insn_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(insn_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(insn_suite());
 }
