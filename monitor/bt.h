@@ -7,9 +7,10 @@
  * the interpreter for one instruction), resolves exits, and turns host faults
  * and kicks inside CCFs into precise guest state.
  *
- * Private to monitor/. The files: bt.c the run loop, bt_lookup.c from a gip to
- * host code, bt_context.c lookup tables and host call stacks, bt_signal.c host
- * signals, bt_glue.c common stubs, world.S the world switch.
+ * Private to monitor/. The files: bt.c creation and upcalls, bt_run.c the run
+ * loop, bt_lookup.c from a gip to host code, bt_context.c lookup tables and host
+ * call stacks, bt_signal.c host signals, bt_glue.c common stubs, world.S the
+ * world switch.
  *
  * While a CCF runs, guest registers, flags and FPU are in host registers, and
  * vcpu->eflags holds the other flags only, the arithmetic ones and DF as 0.
