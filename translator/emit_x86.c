@@ -562,7 +562,7 @@ void emit_lea_operand(struct emit *e, enum host_reg dst, const struct insn *in,
     emit_rex(e, 0, dst, 0, m->base == INSN_NO_REG ? 0 : base);
     emit_u8(e, 0x8d);
     emit_modrm(e, m->base == INSN_NO_REG ? 0 : 2, dst, 4);
-    emit_u8(e, (uint8_t)(scale << 6 | m->index << 3 |
+    emit_u8(e, (uint8_t)(scale << 6 | (uint32_t)m->index << 3 |
                          (m->base == INSN_NO_REG ? 5 : (base & 7))));
     emit_u32(e, (uint32_t)disp);
 }

@@ -3,8 +3,8 @@
 #define TESTS_FUZZ_TARGET_H
 
 /*
- * PURPOSE: what a fuzz target is to its driver: libFuzzer's interface, so that
- * driver.c and libFuzzer (clang -fsanitize=fuzzer) both serve.
+ * PURPOSE: what a fuzz target is to its driver: libFuzzer's interface, which
+ * replay.c has as well.
  */
 #include <stddef.h>
 #include <stdint.h>
