@@ -149,11 +149,27 @@ static bool field_matches(uint8_t alarm, int alarm_value, int value)
     return (alarm & 0xc0) == 0xc0 || alarm_value == value; /* "don't care" */
 }
 
+static bool field_can_match(uint8_t alarm, int alarm_value, int count)
+{
+    return (alarm & 0xc0) == 0xc0 || alarm_value < count;
+}
+
+/* Whether there is such a time of day: looking for it may take a while. */
+static bool alarm_can_match(const struct mc146818 *rtc)
+{
+    const uint8_t *ram = rtc->ram;
+    return field_can_match(ram[5], decode_hour(rtc, ram[5]), 24) &&
+           field_can_match(ram[3], decode(rtc, ram[3]), 60) &&
+           field_can_match(ram[1], decode(rtc, ram[1]), 60);
+}
+
 /* First second >= from at which the alarm registers match, INT64_MAX: none. */
 static int64_t next_alarm(const struct mc146818 *rtc, int64_t from)
 {
     const uint8_t *ram = rtc->ram;
     int64_t t = from;
+    if (!alarm_can_match(rtc))
+        return INT64_MAX;
     while (t <= from + 86400) {
         int64_t day = ((t % 86400) + 86400) % 86400;
         if (!field_matches(ram[5], decode_hour(rtc, ram[5]), (int)(day / 3600)))

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "emu/dev/mc146818.h"
 
+#include <time.h>
+
 #include "fixture.h"
 #include "tests/suite/suite.h"
 
@@ -262,6 +264,23 @@ START_TEST(a_late_host_sees_one_interrupt)
 }
 END_TEST
 
+/* Each write looks for the next alarm: a day's seconds one by one would take a
+ * millisecond. */
+START_TEST(an_alarm_at_no_time_of_day_is_told_at_once)
+{
+    set(5, 0xff);
+    set(3, 0xff);
+    set(1, 0x75);
+    set(B, 0x22);
+    clock_t begin = clock();
+    for (unsigned i = 0; i < 20000; i++)
+        set(0x20, (uint8_t)i);
+    ck_assert_int_lt((clock() - begin) / CLOCKS_PER_SEC, 4);
+    advance(86400 * SECOND);
+    ck_assert_uint_eq(get(C) & 0x20, 0);
+}
+END_TEST
+
 START_TEST(ram_keeps_its_bytes_over_a_reset)
 {
     set(0x40, 0x5a);
@@ -315,6 +334,7 @@ int main(void)
     tcase_add_test(tcase, dont_care_alarms_repeat);
     tcase_add_test(tcase, an_alarm_in_twelve_hour_binary_mode);
     tcase_add_test(tcase, a_late_host_sees_one_interrupt);
+    tcase_add_test(tcase, an_alarm_at_no_time_of_day_is_told_at_once);
     tcase_add_test(tcase, ram_keeps_its_bytes_over_a_reset);
     tcase_add_test(tcase, c_and_d_are_read_only_and_the_battery_is_good);
     tcase_add_test(tcase, the_ram_tells_the_size_of_memory);
