@@ -37,16 +37,6 @@ static void on_kick(void *opaque, void *ucontext)
         vm->engine->kicked(vm->engine_state, ucontext);
 }
 
-/* Host time of the clock's first deadline; UINT64_MAX without one. */
-static uint64_t next_deadline(const struct vm *vm)
-{
-    uint64_t next = clock_next(vm->clock);
-
-    if (vm->paused || next > UINT64_MAX - vm->time_origin)
-        return UINT64_MAX;
-    return vm->time_origin + next;
-}
-
 static void check_quit_signal(struct vm *vm)
 {
     if (vm->quit_signal != 0)
@@ -99,8 +89,11 @@ static void service(struct vm *vm)
     uint64_t now = host_now();
 
     check_quit_signal(vm);
-    if (!vm->paused)
+    if (!vm->paused) {
+        if (vm_next_deadline(vm) <= now)
+            vm->timed = now;
         clock_run(vm->clock);
+    }
     if (now >= vm->tick || vm->input_left) {
         vm->input_left = console_pump(vm->console);
         verify_engine(vm, now);
@@ -110,7 +103,7 @@ static void service(struct vm *vm)
     if (vm->reset_wanted)
         vcpu_stop(&vm->vcpu, STOP_RESET, "reset by the user");
     kick_timer_arm(&vm->timer, vm->tick);
-    kick_timer_arm(&vm->timer, next_deadline(vm));
+    kick_timer_arm(&vm->timer, vm_next_deadline(vm));
 }
 
 /* Signals that must not slip in between the last check and the sleep; sleep
@@ -139,7 +132,7 @@ static void sleep_until_event(struct vm *vm)
     sigset_t old, sleep;
 
     block_signals(&old, &sleep);
-    uint64_t deadline = next_deadline(vm);
+    uint64_t deadline = vm_next_deadline(vm);
     uint64_t now = host_now();
     uint64_t wait = deadline > now ? deadline - now : 0;
 

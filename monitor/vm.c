@@ -249,13 +249,28 @@ static void monitor_write(void *opaque, const char *text, size_t len)
 
 /* Guest time. */
 
+/* A kick costs some 20 us. A guest may have the 8254 ask for one every 838 ns, and
+ * would not come to execute anything in between, even with the interrupt masked:
+ * what is due sooner than this after the last one is late. */
+#define TIMED_APART_NS 100000u
+
+uint64_t vm_next_deadline(const struct vm *vm)
+{
+    uint64_t next = clock_next(vm->clock);
+
+    if (vm->paused || next > UINT64_MAX - vm->time_origin)
+        return UINT64_MAX;
+    next += vm->time_origin;
+    return next > vm->timed + TIMED_APART_NS ? next
+                                             : vm->timed + TIMED_APART_NS;
+}
+
 static void deadline_earlier(void *opaque)
 {
     struct vm *vm = opaque;
-    uint64_t next = clock_next(vm->clock);
 
-    if (vm->config.insn_ns == 0 && next < UINT64_MAX - vm->time_origin)
-        kick_timer_arm(&vm->timer, vm->time_origin + next);
+    if (vm->config.insn_ns == 0)
+        kick_timer_arm(&vm->timer, vm_next_deadline(vm));
 }
 
 void vm_pause(struct vm *vm)

@@ -36,6 +36,7 @@ struct vm {
     uint64_t paused_at;       /* host ns; valid while paused */
     uint64_t paused_tsc;      /* host TSC; valid while paused */
     uint64_t tick;            /* host ns of the next look at the input */
+    uint64_t timed;           /* host ns at which timers last were due */
     uint64_t next_verify;     /* host ns of the next --verify */
     bool halted;              /* HLT retired; an interrupt wakes it */
     bool paused;              /* -S, monitor stop: guest time stands still */
@@ -62,6 +63,10 @@ int vm_exit_status(const struct vm *vm);
 /* Stop and continue guest time and TSC. */
 void vm_pause(struct vm *vm);
 void vm_continue(struct vm *vm);
+
+/* Host time at which to look at the clock next, UINT64_MAX for never: its first
+ * deadline, or later if timers were due a moment ago. */
+uint64_t vm_next_deadline(const struct vm *vm);
 
 /* The machine's TSC; make it be that, and guest time now. */
 uint64_t vm_tsc(const struct vm *vm);

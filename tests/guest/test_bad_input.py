@@ -52,6 +52,7 @@ OPTIONS = [
 GUESTS = {
     "port": (PASS, None),
     "mmio": (PASS, None),
+    "timer_storm": (PASS, None),
     "fetch_mmio": (1, r"triple fault: .* 0010:e0000000"),
     "fetch_wrap": (1, r"triple fault: "),
     "triple_fault": (1, r"triple fault: "),
