@@ -57,7 +57,16 @@ again() { # load
     done
 }
 
+# What the guest takes for the time, for the host to compare.
+tell_time() {
+    while [ ! -e /tmp/stop ]; do
+        echo "SOAK uptime $(cut -d' ' -f1 /proc/uptime)"
+        sleep 5
+    done
+}
+
 echo "SOAK begin"
+tell_time &
 for load in jit maps signals fpu threads forks pipes compile; do
     again $load &
 done
