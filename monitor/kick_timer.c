@@ -23,14 +23,6 @@ static void on_kick(int number, siginfo_t *info, void *ucontext)
     timer->hook(timer->opaque, ucontext);
 }
 
-uint64_t host_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 int kick_timer_init(struct kick_timer *timer,
                     void (*hook)(void *opaque, void *ucontext), void *opaque)
 {

@@ -30,10 +30,7 @@ MUST_CHECK int kick_timer_init(struct kick_timer *timer,
                                void *opaque);
 void kick_timer_fini(struct kick_timer *timer);
 
-/* Go off at when, or earlier if it is armed for earlier. */
+/* Go off at when, a time of host_now(), or earlier if it is armed for earlier. */
 void kick_timer_arm(struct kick_timer *timer, uint64_t when);
-
-/* The clock that when is of: CLOCK_MONOTONIC in ns. */
-uint64_t host_now(void);
 
 #endif /* MONITOR_KICK_TIMER_H */

@@ -10,6 +10,7 @@
 #include "emu/cpu/mem.h"
 #include "emu/cpu/segment.h"
 #include "monitor/crash.h"
+#include "monitor/host_time.h"
 #include "monitor/lockstep_priv.h"
 #include "monitor/sandbox.h"
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "monitor/host_time.h"
 #include "monitor/lockstep.h"
 #include "monitor/vm_state.h"
 

@@ -91,7 +91,7 @@ static uint64_t guest_now(void *opaque)
 
     if (vm->config.insn_ns != 0)
         return vm->vcpu.retired * vm->config.insn_ns + vm->idle_ns;
-    return (vm->paused ? vm->paused_at : host_now()) - vm->time_origin;
+    return (vm->paused ? vm->paused_at.ns : host_now()) - vm->time_origin;
 }
 
 /* A guest whose time is its instruction count has a TSC of 1 GHz. */
@@ -99,7 +99,7 @@ static uint64_t host_tsc(const struct vm *vm)
 {
     if (vm->config.insn_ns != 0)
         return guest_now((void *)vm);
-    return vm->paused ? vm->paused_tsc : __rdtsc();
+    return vm->paused ? vm->paused_at.tsc : __rdtsc();
 }
 
 uint64_t vm_tsc(const struct vm *vm)
@@ -277,8 +277,7 @@ void vm_pause(struct vm *vm)
 {
     if (vm->paused)
         return;
-    vm->paused_at = host_now();
-    vm->paused_tsc = host_tsc(vm);
+    vm->paused_at = host_moment();
     vm->paused = true;
     vm->vcpu.kick = 1;
 }
@@ -287,18 +286,21 @@ void vm_pause(struct vm *vm)
  * it, which costs CCFs nothing. */
 void vm_continue(struct vm *vm)
 {
+    struct host_moment now;
+
     if (!vm->paused)
         return;
-    vm->time_origin += host_now() - vm->paused_at;
+    now = host_moment();
+    vm->time_origin += now.ns - vm->paused_at.ns;
     vm->paused = false;
-    if (vm->vcpu.retired != 0)
-        vm->vcpu.tsc_stopped += host_tsc(vm) - vm->paused_tsc;
+    if (vm->vcpu.retired != 0 && vm->config.insn_ns == 0)
+        vm->vcpu.tsc_stopped += now.tsc - vm->paused_at.tsc;
     vm->vcpu.kick = 1;
 }
 
 void vm_set_time(struct vm *vm, uint64_t now, uint64_t tsc)
 {
-    uint64_t host = vm->paused ? vm->paused_at : host_now();
+    uint64_t host = vm->paused ? vm->paused_at.ns : host_now();
 
     vm->time_origin = host - now;
     vm->idle_ns = now - vm->vcpu.retired * vm->config.insn_ns;

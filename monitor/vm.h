@@ -10,6 +10,7 @@
 #include "monitor/boot.h"
 #include "monitor/config.h"
 #include "monitor/engine.h"
+#include "monitor/host_time.h"
 #include "monitor/kick_timer.h"
 #include "monitor/vcpu.h"
 
@@ -31,14 +32,13 @@ struct vm {
     struct sampler *sampler; /* config.sample; NULL: none */
     struct kick_timer timer; /* valid from vm_start() on, while vm_run() */
 
-    uint64_t time_origin;     /* host ns of guest time 0 */
-    uint64_t idle_ns;         /* config.insn_ns: guest time that HLT slept */
-    uint64_t paused_at;       /* host ns; valid while paused */
-    uint64_t paused_tsc;      /* host TSC; valid while paused */
-    uint64_t tick;            /* host ns of the next look at the input */
-    uint64_t timed;           /* host ns at which timers last were due */
-    uint64_t next_verify;     /* host ns of the next --verify */
-    bool halted;              /* HLT retired; an interrupt wakes it */
+    uint64_t time_origin; /* host ns of guest time 0 */
+    uint64_t idle_ns;     /* config.insn_ns: guest time that HLT slept */
+    struct host_moment paused_at; /* valid while paused */
+    uint64_t tick;                /* host ns of the next look at the input */
+    uint64_t timed;               /* host ns at which timers last were due */
+    uint64_t next_verify;         /* host ns of the next --verify */
+    bool halted;                  /* HLT retired; an interrupt wakes it */
     bool paused;              /* -S, monitor stop: guest time stands still */
     bool input_left;          /* the console holds input that no device took */
     bool reset_wanted;        /* monitor system_reset */

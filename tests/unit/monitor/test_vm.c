@@ -262,6 +262,52 @@ START_TEST(the_tsc_stands_still_with_guest_time)
 }
 END_TEST
 
+/* The host's clock, after which popf loses the CPU for a while, if asked to. */
+static unsigned lost_us;
+
+int __real_clock_gettime(clockid_t id, struct timespec *now);
+int __wrap_clock_gettime(clockid_t id, struct timespec *now);
+int __wrap_clock_gettime(clockid_t id, struct timespec *now)
+{
+    int err = __real_clock_gettime(id, now);
+
+    usleep(lost_us);
+    lost_us = 0;
+    return err;
+}
+
+/* TSC ticks in a microsecond of guest time, over 20 ms or more with one pause. */
+static uint64_t tsc_rate(struct vm *vm, unsigned at_pause, unsigned at_continue)
+{
+    uint64_t tsc = vm_tsc(vm);
+    uint64_t begin = clock_now(vm->clock);
+    uint64_t now;
+
+    lost_us = at_pause;
+    vm_pause(vm);
+    lost_us = at_continue;
+    vm_continue(vm);
+    do
+        now = clock_now(vm->clock);
+    while (now < begin + 20000000);
+    return (vm_tsc(vm) - tsc) / ((now - begin) / 1000);
+}
+
+START_TEST(the_tsc_keeps_with_guest_time_though_popf_loses_the_cpu)
+{
+    struct vm *vm = create(&exit_1);
+    uint64_t rate;
+
+    vm_run(vm);
+    rate = tsc_rate(vm, 0, 0);
+    ck_assert_uint_gt(tsc_rate(vm, 100000, 0), rate / 2);
+    ck_assert_uint_lt(tsc_rate(vm, 100000, 0), rate * 3 / 2);
+    ck_assert_uint_gt(tsc_rate(vm, 0, 100000), rate / 2);
+    ck_assert_uint_lt(tsc_rate(vm, 0, 100000), rate * 3 / 2);
+    vm_destroy(vm);
+}
+END_TEST
+
 START_TEST(a_loaded_vm_goes_on_where_it_was_saved)
 {
     struct vm *vm = create(&exit_1);
@@ -314,6 +360,8 @@ int main(void)
     tcase_add_test(tcase, a_reset_loads_the_kernel_again);
     tcase_add_test(tcase, guest_time_stands_still_while_paused);
     tcase_add_test(tcase, the_tsc_stands_still_with_guest_time);
+    tcase_add_test(tcase,
+                   the_tsc_keeps_with_guest_time_though_popf_loses_the_cpu);
     tcase_add_test(tcase, a_loaded_vm_goes_on_where_it_was_saved);
     tcase_add_test(tcase, another_board_refuses_the_state);
     tcase_add_test(tcase, statistics_are_one_json_object);
