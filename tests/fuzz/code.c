@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "choice.h"
 #include "translator/decode/insn.h"
 #include "world.h"
 
@@ -10,30 +11,6 @@
  * Hostile code of three kinds: random bytes, random valid instructions, and
  * patterns picked to hurt a translator, repeated, mixed and cut anywhere.
  */
-
-static uint64_t state;
-
-void random_seed(uint64_t seed)
-{
-    state = seed;
-}
-
-uint32_t rnd(void)
-{
-    state = state * 6364136223846793005ull + 1442695040888963407ull;
-    return (uint32_t)(state >> 32);
-}
-
-uint32_t below(uint32_t n)
-{
-    return rnd() % n;
-}
-
-void random_bytes(uint8_t *code, uint32_t len)
-{
-    for (uint32_t i = 0; i < len; i++)
-        code[i] = (uint8_t)rnd();
-}
 
 /* Instructions that end a run soon are rare. */
 static bool is_dull(const struct insn *in)
@@ -178,11 +155,9 @@ static void fill_code(uint8_t *to)
         fill[below(ARRAY_COUNT(fill))](to + at, PAGE_SIZE / 4);
 }
 
-/* SHLD and SHRD of 16 bits by more than 16 have no defined result (SDM 2B
- * "SHLD"): make them SETcc. */
-static void drop_undefined(uint8_t *code)
+void drop_undefined(uint8_t *code, uint32_t len)
 {
-    for (uint32_t at = 0; at + 1 < CODE_LEN; at++)
+    for (uint32_t at = 0; at + 1 < len; at++)
         if (code[at] == 0x0f && (code[at + 1] & 0xf6) == 0xa4)
             code[at + 1] = 0x94;
 }
@@ -190,5 +165,5 @@ static void drop_undefined(uint8_t *code)
 void put_code(uint8_t *to)
 {
     fill_code(to);
-    drop_undefined(to);
+    drop_undefined(to, CODE_LEN);
 }

@@ -9,10 +9,9 @@
 #include <time.h>
 #include <ucontext.h>
 
+#include "choice.h"
 #include "code.h"
-#include "emu/cpu/segment.h"
-#include "tests/machine/system.h"
-#include "world.h"
+#include "pair.h"
 
 /*
  * Hostile code under the translator; then as many instructions of the same
@@ -44,13 +43,10 @@ struct part {
 };
 static struct part history[HISTORY];
 
-struct pair {
-    struct machine *bt;
-    struct machine *interp;
-    struct setup setup;
-    struct vcpu start;
-    uint64_t seed; /* of the round */
-    bool by_tu;
+struct round {
+    struct pair pair;
+    uint64_t seed;
+    bool by_tu; /* the current run */
 };
 
 static struct machine *running;
@@ -97,43 +93,23 @@ static void alarm_in(uint32_t us)
 
 /* ---- Running ---- */
 
-static uint64_t exceptions(const struct machine *m)
-{
-    return m->stats.count[STAT_EXCEPTIONS];
-}
-
-static bool is_stopped(const struct machine *m)
-{
-    return m->stop.reason != STOP_NONE;
-}
-
 /* A part under the translator. */
-static enum vcpu_exit lead(const struct pair *p)
+static enum vcpu_exit lead(const struct round *r)
 {
-    struct machine *m = p->bt;
+    struct machine *m = r->pair.bt;
     enum vcpu_exit exit;
 
     m->vcpu.kick = 0;
     running = m;
-    alarm_in(p->by_tu ? STUCK_US : 1 + below(RUN_US));
+    alarm_in(r->by_tu ? STUCK_US : 1 + below(RUN_US));
     do {
-        exit = p->by_tu ? bt_run_tu(m->bt) : bt_run(m->bt);
+        exit = r->by_tu ? bt_run_tu(m->bt) : bt_run(m->bt);
         if (exit == VCPU_EXIT_EXC)
             machine_deliver(m);
-    } while (exit == VCPU_EXIT_EXC && !p->by_tu);
+    } while (exit == VCPU_EXIT_EXC && !r->by_tu);
     running = NULL;
     alarm_in(0);
-    return is_stopped(m) ? VCPU_EXIT_STOP : exit;
-}
-
-/* The interpreter has as much to do as the translator has done: instructions
- * and, since a fault retires nothing, exceptions. */
-static bool is_behind(const struct pair *p)
-{
-    const struct machine *to = p->bt;
-    const struct machine *m = p->interp;
-
-    return m->vcpu.retired < to->vcpu.retired || exceptions(m) < exceptions(to);
+    return machine_is_stopped(m) ? VCPU_EXIT_STOP : exit;
 }
 
 /* The same part under the interpreter, to_end: to HLT or a stop. False: it takes
@@ -145,8 +121,8 @@ static bool follow(const struct pair *p, bool to_end)
     struct machine *m = p->interp;
 
     running = m;
-    while (!is_stopped(m) && exit != VCPU_EXIT_HLT && now_ns() < deadline &&
-           (to_end || is_behind(p))) {
+    while (!machine_is_stopped(m) && exit != VCPU_EXIT_HLT &&
+           now_ns() < deadline && (to_end || pair_is_behind(p))) {
         uint64_t left = p->bt->vcpu.retired - m->vcpu.retired;
 
         if (to_end || left > 100000)
@@ -175,16 +151,6 @@ static bool is_at_rep(const struct machine *m)
                        machine_ram(m, world_code_at(bt_gip(&m->vcpu))),
                        INSN_MAX_LEN) != INSN_OK ||
            in.rep != REP_NONE;
-}
-
-static void show_code(const struct machine *m, gip_t gip)
-{
-    uint32_t at = world_code_at(gip);
-
-    printf("code at %08x (physical %08x):", gip, at);
-    for (uint32_t i = 0; i < 48; i++)
-        printf(" %02x", *machine_ram(m, at + i));
-    printf("\n");
 }
 
 static void show_host(const struct machine *m)
@@ -220,71 +186,31 @@ static void show_parts(const struct machine *m)
     }
 }
 
-static void NORETURN differs(const struct pair *p, const char *what,
+static void NORETURN differs(const struct round *r, const char *what,
                              uint32_t at)
 {
-    const struct setup *s = &p->setup;
-
-    printf("start:\n");
-    vcpu_dump(&p->start, stdout);
-    show_code(p->interp, bt_gip(&p->start));
-    printf("translator, %llu retired, %llu exceptions, vector %u:\n",
-           (unsigned long long)p->bt->vcpu.retired,
-           (unsigned long long)exceptions(p->bt), p->bt->vcpu.exc.vector);
-    vcpu_dump(&p->bt->vcpu, stdout);
-    printf("interpreter, %llu retired, %llu exceptions, vector %u:\n",
-           (unsigned long long)p->interp->vcpu.retired,
-           (unsigned long long)exceptions(p->interp),
-           p->interp->vcpu.exc.vector);
-    vcpu_dump(&p->interp->vcpu, stdout);
-    show_code(p->interp, bt_gip(&p->interp->vcpu));
-    for (uint32_t i = at & ~15u; at && i <= at + 16; i += 4)
-        printf("at %08x: %08x, interpreter %08x\n", i,
-               get32(machine_ram(p->bt, 0), i),
-               get32(machine_ram(p->interp, 0), i));
-    show_parts(p->bt);
-    for (unsigned i = 0; i < 32; i++)
-        printf("%s%02x/%02x", i % 16 ? " " : "\nFPU: ", p->bt->vcpu.fpu[i],
-               p->interp->vcpu.fpu[i]);
-    printf("\n");
-    if (!p->by_tu)
-        show_host(p->bt);
+    pair_report(&r->pair, at);
+    show_parts(r->pair.bt);
+    if (!r->by_tu)
+        show_host(r->pair.bt);
     fflush(stdout);
-    ck_abort_msg("%s (FUZZ_SEED=%#llx%s; paging %d, user %d, count %d, wp %d, "
-                 "global %d, soft %d)",
-                 what, (unsigned long long)p->seed,
-                 p->by_tu ? "" : " FUZZ_SAME=1", s->paging, s->user, s->count,
-                 s->write_protect, s->global, s->soft);
+    ck_abort_msg("%s (FUZZ_SEED=%#llx%s)", what, (unsigned long long)r->seed,
+                 r->by_tu ? "" : " FUZZ_SAME=1");
 }
 
-static void compare(const struct pair *p)
+static void compare(const struct round *r)
 {
-    const char *what = machine_differ(p->bt, p->interp);
-    uint32_t at = 0;
+    const struct pair *p = &r->pair;
+    uint32_t at;
+    const char *what = pair_differ(p, &at);
 
-    if (!what)
-        what = world_differ(p->bt, p->interp, &at);
     if (what)
-        differs(p, what, at);
+        differs(r, what, at);
     totals.compared++;
     totals.switches += p->bt->vcpu.cr3 != p->start.cr3;
 }
 
 /* ---- Runs ---- */
-
-static bool is_tame(const struct pair *p)
-{
-    return world_is_tame(&p->bt->vcpu, &p->setup) &&
-           world_is_tame(&p->interp->vcpu, &p->setup);
-}
-
-static void interrupt(struct machine *m)
-{
-    const struct exc exc = {
-        .kind = EXC_KIND_INTR, .vector = IRQ_VECTOR, .return_eip = m->vcpu.eip};
-
-    exc_deliver(m->interp, &exc);
-}
 
 static void maybe_interrupt(const struct pair *p)
 {
@@ -293,52 +219,48 @@ static void maybe_interrupt(const struct pair *p)
     if (!v->if_flag || v->inhibit != INHIBIT_NONE || below(3))
         return;
     totals.interrupts++;
-    interrupt(p->bt);
-    interrupt(p->interp);
+    pair_interrupt(p);
 }
 
 /* A part of both; true when there is more of the run. */
-static bool one_part(const struct pair *p, bool *tame)
+static bool one_part(const struct round *r, bool *tame)
 {
-    enum vcpu_exit exit = lead(p);
+    const struct pair *p = &r->pair;
+    enum vcpu_exit exit = lead(r);
     bool kicked = exit == VCPU_EXIT_INTR;
     bool ended = exit == VCPU_EXIT_HLT || exit == VCPU_EXIT_STOP;
 
     history[++totals.parts % HISTORY] =
         (struct part){.exit = exit,
                       .retired = p->bt->vcpu.retired,
-                      .exceptions = exceptions(p->bt),
+                      .exceptions = machine_exceptions(p->bt),
                       .eip = p->bt->vcpu.eip,
                       .kicked_at = kicked_at};
     totals.kicked += kicked;
-    *tame = *tame && is_tame(p);
+    *tame = *tame && pair_is_tame(p);
     if (!*tame || (!ended && !p->setup.count) || !follow(p, ended) ||
-        !(*tame = is_tame(p)) || (kicked && is_at_rep(p->interp)))
+        !(*tame = pair_is_tame(p)) || (kicked && is_at_rep(p->interp)))
         return false;
-    compare(p);
+    compare(r);
     if (!ended)
         maybe_interrupt(p);
-    return !ended && !is_stopped(p->bt);
+    return !ended && !machine_is_stopped(p->bt);
 }
 
 /* wild: what the run before left in RAM is not known. */
-static void one_run(struct pair *p, bool *wild)
+static void one_run(struct round *r, bool *wild)
 {
+    struct pair *p = &r->pair;
     bool tame = true;
     unsigned parts;
 
-    world_start(&p->start, &p->setup);
-    p->by_tu = p->setup.count && below(3) == 0;
-    world_load(p->bt, p->interp, *wild || p->setup.paging == FLAT,
-               below(4) == 0);
-    machine_set_vcpu(p->bt, &p->start);
-    machine_set_vcpu(p->interp, &p->start);
-    p->bt->stats.count[STAT_EXCEPTIONS] = 0;
-    p->interp->stats.count[STAT_EXCEPTIONS] = 0;
+    world_start(&p->start, &p->setup, world_any_gip(&p->setup));
+    r->by_tu = p->setup.count && below(3) == 0;
+    pair_load(p, *wild, below(4) == 0);
     totals.runs++;
-    totals.by_tu += p->by_tu;
-    parts = p->by_tu ? TUS : PARTS;
-    while (one_part(p, &tame) && --parts)
+    totals.by_tu += r->by_tu;
+    parts = r->by_tu ? TUS : PARTS;
+    while (one_part(r, &tame) && --parts)
         ;
     totals.retired += p->bt->vcpu.retired - p->start.retired;
     *wild = !tame;
@@ -347,24 +269,22 @@ static void one_run(struct pair *p, bool *wild)
 
 static void one_round(uint64_t seed)
 {
-    struct pair p = {.seed = seed};
+    struct round r = {.seed = seed};
+    struct setup setup;
     bool wild = true;
 
-    random_seed(seed);
-    p.setup = setup_choose();
-    p.bt = world_machine(&p.setup, true);
-    p.interp = world_machine(&p.setup, false);
-    p.start = p.bt->vcpu;
+    choices_from_seed(seed);
+    setup = setup_choose();
+    pair_create(&r.pair, &setup);
     if (__builtin_popcountll(seed) & 1) /* pages are soon found mixed */
-        p.bt->bt->mixed_window = UINT64_MAX;
+        r.pair.bt->bt->mixed_window = UINT64_MAX;
     for (unsigned i = 0; i < 10; i++) {
-        world_build(&p.setup);
+        put_code(world_build(&setup));
         for (unsigned k = 0; k < 6; k++)
-            one_run(&p, &wild);
+            one_run(&r, &wild);
     }
-    ck_assert_pstr_eq(bt_verify(p.bt->bt), NULL);
-    machine_destroy(p.bt);
-    machine_destroy(p.interp);
+    ck_assert_pstr_eq(bt_verify(r.pair.bt->bt), NULL);
+    pair_destroy(&r.pair);
 }
 
 START_TEST(hostile_code_gives_the_interpreters_state)
@@ -400,28 +320,21 @@ static void setup_alarm(void)
  * the limit of CS: #GP. */
 START_TEST(an_instruction_beyond_4_gib_is_a_fault)
 {
-    struct pair p = {
-        .setup = {.paging = PAGING_32, .count = true}
-    };
+    const struct setup setup = {.paging = PAGING_32, .count = true};
+    struct round r = {0};
+    struct pair *p = &r.pair;
 
-    p.bt = world_machine(&p.setup, true);
-    p.interp = world_machine(&p.setup, false);
-    p.start = p.bt->vcpu;
-    world_build(&p.setup);
-    world_start(&p.start, &p.setup);
-    p.start.regs[REG_ESP] = KSTACK;
-    p.start.eip = UINT32_MAX;
-    world_load(p.bt, p.interp, true, true);
-    *machine_ram(p.bt, CODE + PAGE_MASK) = 0x05;
-    *machine_ram(p.interp, CODE + PAGE_MASK) = 0x05;
-    machine_set_vcpu(p.bt, &p.start);
-    machine_set_vcpu(p.interp, &p.start);
-    ck_assert_int_eq(machine_run(p.bt, 0), VCPU_EXIT_HLT);
-    ck_assert_int_eq(machine_run(p.interp, 1000), VCPU_EXIT_HLT);
-    ck_assert_uint_eq(p.bt->vcpu.eip, HANDLER + 1);
-    compare(&p);
-    machine_destroy(p.bt);
-    machine_destroy(p.interp);
+    pair_create(p, &setup);
+    world_build(&setup)[PAGE_MASK] = 0x05;
+    world_start(&p->start, &setup, UINT32_MAX);
+    p->start.regs[REG_ESP] = KSTACK;
+    p->start.eip = UINT32_MAX;
+    pair_load(p, true, true);
+    ck_assert_int_eq(machine_run(p->bt, 0), VCPU_EXIT_HLT);
+    ck_assert_int_eq(machine_run(p->interp, 1000), VCPU_EXIT_HLT);
+    ck_assert_uint_eq(p->bt->vcpu.eip, HANDLER + 1);
+    compare(&r);
+    pair_destroy(p);
 }
 END_TEST
 

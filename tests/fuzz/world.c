@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "code.h"
+#include "choice.h"
 #include "tests/machine/system.h"
 
 /* Frames of the tables. */
@@ -164,8 +164,10 @@ static const uint8_t switcher[] = {0x50, 0x0f, 0x20, 0xd8, 0x35, 0,    0x90,
                                    0,    0,    0x0f, 0x22, 0xd8, 0x58, 0xcf};
 _Static_assert((ROOT_A ^ ROOT_B) == 0x9000, "switcher has another constant");
 
-void world_build(const struct setup *setup)
+uint8_t *world_build(const struct setup *setup)
 {
+    struct choices before = choices_fork();
+
     memset(image, 0, sizeof(image));
     system_put(image, &kernel);
     system_put_gate(image, 0x80, SWITCHER);
@@ -176,11 +178,12 @@ void world_build(const struct setup *setup)
         put_pages(setup);
         put_directories(setup);
     }
-    put_code(image + CODE);
     random_bytes(image + DATA, 0x1000);
     random_bytes(image + DATA_B, 0x1000);
     for (uint32_t at = 0; at < 0x2000; at += 4)
         put32(image, STACK + at, CODE + below(CODE_LEN));
+    choices_resume(before);
+    return image + CODE;
 }
 
 static void load_one(struct machine *m, bool wild)
@@ -239,6 +242,7 @@ static void put_fpu(uint8_t *fpu)
     const uint16_t top = (uint16_t)(below(8) << 11);
     const uint32_t mxcsr =
         below(4) ? 0x1f80u : (0x1f80u & rnd()) | (rnd() & 0xe040u);
+    struct choices before = choices_fork();
 
     memcpy(fpu, &fcw, sizeof(fcw));
     memcpy(fpu + 2, &top, sizeof(top));
@@ -253,6 +257,7 @@ static void put_fpu(uint8_t *fpu)
             fpu[32 + 16 * i + 7] |= 0x80;
     }
     random_bytes(fpu + 160, 128);
+    choices_resume(before);
 }
 
 static void put_control(struct vcpu *v, const struct setup *setup)
@@ -335,7 +340,14 @@ static void put_odd_code(struct vcpu *v)
     vcpu_set_seg(v, SEG_CS, &cs);
 }
 
-void world_start(struct vcpu *v, const struct setup *setup)
+gip_t world_any_gip(const struct setup *setup)
+{
+    if (setup->paging == FLAT || below(8))
+        return CODE + below(CODE_LEN);
+    return 0xfffff000 + below(4096);
+}
+
+void world_start(struct vcpu *v, const struct setup *setup, gip_t gip)
 {
     system_enter(v, &kernel, setup->user);
     put_control(v, setup);
@@ -354,9 +366,7 @@ void world_start(struct vcpu *v, const struct setup *setup)
         v->regs[REG_ESP] = STACK + 0x1000 + below(64) * 4;
     if (below(4))
         v->regs[REG_ECX] = below(5000);
-    v->eip = below(8) ? CODE + below(CODE_LEN) : 0xfffff000 + below(4096);
-    if (setup->paging == FLAT)
-        v->eip = CODE + below(CODE_LEN);
+    v->eip = gip;
     if (below(4) == 0)
         put_odd_code(v);
 }

@@ -44,21 +44,24 @@ struct setup {
     enum soft_mode soft;
 };
 
-/* What a round has, at random. */
 struct setup setup_choose(void);
 
 struct machine *world_machine(const struct setup *setup, bool bt);
 
-/* A new image: tables, code, data. */
-void world_build(const struct setup *setup);
+/* A new image: tables and data. Returns where its code goes, CODE_LEN bytes that
+ * are 0. */
+uint8_t *world_build(const struct setup *setup);
 
 /* Put both machines' RAM to the image, *wild: all of it. fresh: the translator
  * forgets everything, else it is told of each page. */
 void world_load(struct machine *bt, struct machine *interp, bool wild,
                 bool fresh);
 
-/* A random state to start in. */
-void world_start(struct vcpu *vcpu, const struct setup *setup);
+/* A linear address of code, anywhere. */
+gip_t world_any_gip(const struct setup *setup);
+
+/* A state to start in, at gip. */
+void world_start(struct vcpu *vcpu, const struct setup *setup, gip_t gip);
 
 /* Does the vcpu use the tables that the image has, as it has them? */
 bool world_is_tame(const struct vcpu *vcpu, const struct setup *setup);

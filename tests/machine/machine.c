@@ -28,15 +28,25 @@ static struct host_page page(void *opaque, gfn_t gfn)
     return p;
 }
 
+/* A REP of them may go on for four billion iterations. */
+static void count_outside(struct machine *m)
+{
+    m->outside++;
+    if (m->config.outside_max && m->outside >= m->config.outside_max)
+        m->vcpu.kick = 1;
+}
+
 static uint64_t mmio_read(void *opaque, gpa_t gpa, unsigned size)
 {
-    (void)opaque, (void)gpa, (void)size;
+    (void)gpa, (void)size;
+    count_outside(opaque);
     return UINT64_MAX;
 }
 
 static void mmio_write(void *opaque, gpa_t gpa, unsigned size, uint64_t value)
 {
-    (void)opaque, (void)gpa, (void)size, (void)value;
+    (void)gpa, (void)size, (void)value;
+    count_outside(opaque);
 }
 
 static uint32_t port_in(void *opaque, uint16_t port, unsigned size)
@@ -44,12 +54,14 @@ static uint32_t port_in(void *opaque, uint16_t port, unsigned size)
     struct machine *m = opaque;
 
     (void)size;
+    count_outside(m);
     return m->config.port_in ? m->config.port_in(m, port) : 0;
 }
 
 static void port_out(void *opaque, uint16_t port, unsigned size, uint32_t value)
 {
-    (void)opaque, (void)port, (void)size, (void)value;
+    (void)port, (void)size, (void)value;
+    count_outside(opaque);
 }
 
 static uint64_t tsc(void *opaque)
@@ -157,6 +169,16 @@ uint8_t *machine_ram(const struct machine *m, uint32_t gpa)
 
 /* ---- Running ---- */
 
+bool machine_is_stopped(const struct machine *m)
+{
+    return m->stop.reason != STOP_NONE;
+}
+
+uint64_t machine_exceptions(const struct machine *m)
+{
+    return m->stats.count[STAT_EXCEPTIONS];
+}
+
 void machine_deliver(struct machine *m)
 {
     const struct exc exc = m->vcpu.exc;
@@ -191,10 +213,10 @@ enum vcpu_exit machine_run(struct machine *m, uint64_t max)
             machine_deliver(m);
         else if (m->bt || exit != VCPU_EXIT_INTR || is_interrupted(&m->vcpu))
             break;
-        if (m->stop.reason != STOP_NONE)
+        if (machine_is_stopped(m))
             break;
     }
-    return m->stop.reason == STOP_NONE ? exit : VCPU_EXIT_STOP;
+    return machine_is_stopped(m) ? VCPU_EXIT_STOP : exit;
 }
 
 void machine_set_vcpu(struct machine *m, const struct vcpu *state)

@@ -23,7 +23,9 @@ struct machine_config {
     bool deterministic; /* time is that count */
     size_t tc_len;      /* 0: the smallest */
     enum soft_mode soft_mode;
-    bool no_bmi2; /* the translator does without */
+    bool no_bmi2;         /* the translator does without */
+    uint64_t outside_max; /* kick it after so many accesses to MMIO and ports;
+                              0: never */
     uint32_t (*port_in)(struct machine *m, uint16_t port); /* NULL: 0 */
 };
 
@@ -34,6 +36,7 @@ struct machine {
     struct vcpu vcpu; /* after vcpu_reset() */
     struct interp *interp;
     struct bt_vcpu *bt; /* NULL: the interpreter runs it */
+    uint64_t outside;   /* accesses to MMIO and ports so far */
     struct machine_config config;
 };
 
@@ -47,6 +50,11 @@ uint8_t *machine_ram(const struct machine *m, uint32_t gpa);
  * stop, kick. max: instructions; the interpreter only, which then returns
  * VCPU_EXIT_BUDGET and goes on behind kicks. */
 enum vcpu_exit machine_run(struct machine *m, uint64_t max);
+
+bool machine_is_stopped(const struct machine *m);
+
+/* How many were delivered. */
+uint64_t machine_exceptions(const struct machine *m);
 
 /* Deliver vcpu.exc. */
 void machine_deliver(struct machine *m);
