@@ -71,6 +71,7 @@ struct ccf_exit {
     struct ccf *chained;    /* the CCF it is chained to, or NULL */
     bool tabled;            /* it leads to table_offset, for good */
     struct ccf_exit *next;  /* in chained's list of incoming exits */
+    struct ccf_exit *prev;
     struct ccf_exit *page_next; /* among the chains that cross into a page */
     struct ccf_exit *page_prev;
 };

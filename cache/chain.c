@@ -7,6 +7,30 @@
  * lead to it, and a linear page those that lead into it from another one.
  */
 
+/* Any number of exits may lead to one CCF: nothing walks their list but to end
+ * it. */
+static void link_incoming(struct ccf_exit *exit)
+{
+    struct ccf *to = exit->chained;
+
+    exit->prev = NULL;
+    exit->next = to->incoming;
+    if (to->incoming)
+        to->incoming->prev = exit;
+    to->incoming = exit;
+}
+
+static void unlink_incoming(struct ccf_exit *exit)
+{
+    if (exit->prev)
+        exit->prev->next = exit->next;
+    else
+        exit->chained->incoming = exit->next;
+    if (exit->next)
+        exit->next->prev = exit->prev;
+    exit->next = exit->prev = NULL;
+}
+
 static void link_crossing(struct tc *tc, struct ccf_exit *exit)
 {
     struct ccf_exit **bucket = tc_crossing_bucket(tc, exit->chained->gip);
@@ -38,8 +62,7 @@ void tc_chain(struct tc *tc, struct ccf_exit *exit, struct ccf *to)
     mcode_patch_rel32(&tc->mcode, exit->ccf->start + exit->rel_offset,
                       to->body);
     exit->chained = to;
-    exit->next = to->incoming;
-    to->incoming = exit;
+    link_incoming(exit);
     if (tc_is_crossing(exit))
         link_crossing(tc, exit);
     tc_touch(tc, exit->ccf);
@@ -50,16 +73,11 @@ void tc_chain(struct tc *tc, struct ccf_exit *exit, struct ccf *to)
 
 void tc_unchain(struct tc *tc, struct ccf_exit *exit)
 {
-    struct ccf_exit **link = &exit->chained->incoming;
-
     tc_touch(tc, exit->ccf);
     tc_touch(tc, exit->chained);
-    while (*link != exit)
-        link = &(*link)->next;
-    *link = exit->next;
+    unlink_incoming(exit);
     if (tc_is_crossing(exit))
         unlink_crossing(tc, exit);
-    exit->next = NULL;
     exit->chained = NULL;
     mcode_patch_rel32(&tc->mcode, exit->ccf->start + exit->rel_offset,
                       exit->ccf->start + exit->stub_offset);

@@ -21,9 +21,12 @@
 /* Equal hashes that are looked at; a guest can make any number. */
 #define PROBES_MAX 4u
 
-static uint64_t hash_of(gip_t gip, uint32_t mode, const void *bytes, size_t len)
+static uint64_t hash_of(const struct tc *tc, gip_t gip, uint32_t mode,
+                        const void *bytes, size_t len)
 {
-    return XXH3_64bits_withSeed(bytes, len, (uint64_t)mode << 32 | gip);
+    uint64_t seed = ((uint64_t)mode << 32 | gip) ^ tc->secret[0];
+
+    return XXH3_64bits_withSeed(bytes, len, seed);
 }
 
 static struct ccf **shelf_bucket(struct tc *tc, uint64_t hash)
@@ -33,7 +36,7 @@ static struct ccf **shelf_bucket(struct tc *tc, uint64_t hash)
 
 static struct tc_lengths *lengths_of(struct tc *tc, gip_t gip, uint32_t mode)
 {
-    return &tc->lengths[tc_mix((uint64_t)mode << 32 | gip) % LENGTHS_COUNT];
+    return &tc->lengths[tc_mix(tc, gip, mode) % LENGTHS_COUNT];
 }
 
 static void note_length(struct tc *tc, gip_t gip, uint32_t mode, uint16_t len)
@@ -55,7 +58,7 @@ void tc_shelve(struct tc *tc, struct ccf *ccf)
     uint32_t len = s->end - s->start;
     struct ccf **bucket;
 
-    ccf->bytes_hash = hash_of(ccf->gip, ccf->mode, s->bytes, len);
+    ccf->bytes_hash = hash_of(tc, ccf->gip, ccf->mode, s->bytes, len);
     bucket = shelf_bucket(tc, ccf->bytes_hash);
     ccf->shelf_prev = NULL;
     ccf->shelf_next = *bucket;
@@ -106,7 +109,7 @@ static bool is_it(const struct ccf *ccf, const struct key *key,
 static struct ccf *find(struct tc *tc, const struct key *key,
                         const uint8_t *bytes, uint32_t len)
 {
-    uint64_t hash = hash_of(key->gip, key->mode, bytes, len);
+    uint64_t hash = hash_of(tc, key->gip, key->mode, bytes, len);
     struct ccf *ccf = *shelf_bucket(tc, hash);
     unsigned probes = 0;
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "monitor/log.h"
 
@@ -11,6 +12,18 @@
  * Plan of the file: lookup, placement (evict, reserve, insert), dropping and
  * reviving.
  */
+
+/* The kernel gives every process 16 random bytes. */
+static void draw_secrets(struct tc *tc)
+{
+    const void *bytes = (const void *)(uintptr_t)getauxval(AT_RANDOM);
+
+    _Static_assert(sizeof(tc->secret) == 16, "AT_RANDOM's bytes");
+    if (bytes)
+        memcpy(tc->secret, bytes, sizeof(tc->secret));
+    for (unsigned i = 0; i < ARRAY_COUNT(tc->secret); i++)
+        tc->secret[i] = (tc->secret[i] ^ 0x9e3779b97f4a7c15ull) | 1;
+}
 
 int tc_create(struct tc **out, size_t len, struct stats *stats,
               const struct tc_host *host)
@@ -35,6 +48,7 @@ int tc_create(struct tc **out, size_t len, struct stats *stats,
                    i * tc->region_len;
         r->at = r->start;
     }
+    draw_secrets(tc);
     tc->stats = stats;
     tc->host = *host;
     *out = tc;
@@ -346,23 +360,28 @@ struct ccf *tc_take_back(struct tc *tc, gip_t gip, gfn_t gfn, uint32_t mode,
 }
 
 /* A CCF of two sources may stand twice in one list (both pages map one frame),
- * so that dropping it can take the successor away: start over after a drop. */
+ * so that dropping it can take the successor away: start over after a drop. NULL,
+ * too, when the budget of sources to look at is used up. */
 static struct ccf *find_overlap(struct tc *tc, gfn_t gfn, uint32_t start,
-                                uint32_t end)
+                                uint32_t end, uint32_t *budget)
 {
     const struct ccf_source *s = *tc_frame_bucket(tc, gfn);
 
-    while (s && (s->gfn != gfn || s->start >= end || start >= s->end))
+    while (s && *budget &&
+           (s->gfn != gfn || s->start >= end || start >= s->end)) {
         s = s->next;
-    return s ? s->ccf : NULL;
+        --*budget;
+    }
+    return s && *budget ? s->ccf : NULL;
 }
 
-unsigned tc_drop_range(struct tc *tc, gfn_t gfn, uint32_t offset, uint32_t len)
+static unsigned drop_overlaps(struct tc *tc, gfn_t gfn, uint32_t start,
+                              uint32_t end, uint32_t *budget)
 {
     unsigned dropped = 0;
     struct ccf *ccf;
 
-    while ((ccf = find_overlap(tc, gfn, offset, offset + len))) {
+    while ((ccf = find_overlap(tc, gfn, start, end, budget))) {
         drop_and_keep(tc, ccf);
         dropped++;
     }
@@ -370,9 +389,21 @@ unsigned tc_drop_range(struct tc *tc, gfn_t gfn, uint32_t offset, uint32_t len)
     return dropped;
 }
 
+/* There may be a CCF for each byte of the frame and each mode, and a store looks
+ * at all of them, each time. If that takes long they all go, once. */
+unsigned tc_drop_range(struct tc *tc, gfn_t gfn, uint32_t offset, uint32_t len)
+{
+    uint32_t budget = TC_FRAME_CROWD;
+    unsigned dropped = drop_overlaps(tc, gfn, offset, offset + len, &budget);
+
+    return budget ? dropped : dropped + tc_drop_frame(tc, gfn);
+}
+
 unsigned tc_drop_frame(struct tc *tc, gfn_t gfn)
 {
-    return tc_drop_range(tc, gfn, 0, PAGE_SIZE);
+    uint32_t budget = UINT32_MAX;
+
+    return drop_overlaps(tc, gfn, 0, PAGE_SIZE, &budget);
 }
 
 void tc_drop_all(struct tc *tc)

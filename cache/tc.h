@@ -31,7 +31,10 @@
 
 #define TC_REGIONS  16
 #define TC_GLUE_LEN 4096u
-#define TC_MIN_LEN  (1024u * 1024u)
+
+/* A store that would look at more CCFs of a frame than this drops them all. */
+#define TC_FRAME_CROWD 1024u
+#define TC_MIN_LEN     (1024u * 1024u)
 
 struct tc;
 

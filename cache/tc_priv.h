@@ -7,7 +7,8 @@
  *
  * CCFs are hashed by (gip, gfn, mode) and their sources by frame. The tables
  * have a fixed size and chains: nothing a guest does makes them grow beyond the
- * number of CCFs that fit the code memory.
+ * number of CCFs that fit the code memory. The hashes have secret factors, or a
+ * guest could choose addresses that make one chain of all its CCFs.
  */
 #include "cache/tc.h"
 
@@ -39,6 +40,7 @@ struct region {
 
 struct tc {
     struct mcode mcode;
+    uint64_t secret[2]; /* odd */
     size_t region_len;
     struct region region[TC_REGIONS];
     unsigned current;
@@ -63,20 +65,24 @@ static inline void tc_touch(struct tc *tc, struct ccf *ccf)
         tc->touched_count = TOUCHED_COUNT + 1;
 }
 
-static inline uint32_t tc_mix(uint64_t key)
+/* Dietzfelbinger et al., "A Reliable Randomized Algorithm for the Closest-Pair
+ * Problem": the upper bits of products with secret odd factors. */
+static inline uint32_t tc_mix(const struct tc *tc, uint64_t key, uint32_t mode)
 {
-    return (uint32_t)((key * 0x9e3779b97f4a7c15ull) >> (64 - HASH_BITS));
+    uint64_t sum = key * tc->secret[0] + mode * tc->secret[1];
+
+    return (uint32_t)(sum >> (64 - HASH_BITS));
 }
 
 static inline struct ccf **tc_hash_bucket(struct tc *tc, gip_t gip, gfn_t gfn,
                                           uint32_t mode)
 {
-    return &tc->hash[tc_mix(gip ^ (gfn << 24) ^ ((uint64_t)mode << 48))];
+    return &tc->hash[tc_mix(tc, gfn << 32 | gip, mode)];
 }
 
 static inline struct ccf_source **tc_frame_bucket(struct tc *tc, gfn_t gfn)
 {
-    return &tc->frame[tc_mix(gfn)];
+    return &tc->frame[tc_mix(tc, gfn, 0)];
 }
 
 static inline struct ccf_exit **tc_crossing_bucket(struct tc *tc, gva_t page)

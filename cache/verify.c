@@ -35,13 +35,12 @@ static bool rel32_leads_to(const struct tc *tc, uint64_t at, uint64_t target)
     return (uint32_t)(target - (at + 4)) == rel;
 }
 
+/* The list may be long: each exit vouches for its neighbours. */
 static bool is_incoming(const struct ccf *ccf, const struct ccf_exit *exit)
 {
-    const struct ccf_exit *e = ccf->incoming;
+    const struct ccf_exit *self = exit->prev ? exit->prev->next : ccf->incoming;
 
-    while (e && e != exit)
-        e = e->next;
-    return e != NULL;
+    return self == exit && (!exit->next || exit->next->prev == exit);
 }
 
 static bool is_listed(const struct tc *tc, const struct ccf_exit *exit)

@@ -42,7 +42,7 @@ static bool frame_is_traced(void *opaque, gfn_t gfn)
     return gfn != untraced;
 }
 
-void setup(void)
+static void setup_len(size_t len)
 {
     const struct tc_host host = {.frame_empty = frame_empty,
                                  .region_evicted = region_evicted,
@@ -54,10 +54,20 @@ void setup(void)
 
     empty_count = evicted_count = 0;
     memset(&stats, 0, sizeof(stats));
-    ck_assert_int_eq(tc_create(&tc, TC_MIN_LEN, &stats, &host), 0);
+    ck_assert_int_eq(tc_create(&tc, len, &stats, &host), 0);
     stubs.miss = (uint64_t)(uintptr_t)tc_mcode(tc)->rx;
     stubs.lookup = stubs.miss + 16;
     tc_set_stubs(tc, &stubs);
+}
+
+void setup(void)
+{
+    setup_len(TC_MIN_LEN);
+}
+
+void setup_large(void)
+{
+    setup_len(8 * MIB);
 }
 
 void teardown(void)

@@ -30,6 +30,9 @@ extern gfn_t untraced;          /* the frame that has lost its trace */
 
 void setup(void);
 
+/* Room for a hundred thousand CCFs. */
+void setup_large(void);
+
 void teardown(void);
 
 /* A CCF of host_len bytes that was read from the frame's bytes [start, end). */
@@ -55,5 +58,6 @@ void verify(void);
 /* The tests of each file. */
 void add_taking_back(TCase *tcase);
 void add_verifier(TCase *tcase);
+void add_crowds(Suite *suite);
 
 #endif /* TESTS_UNIT_CACHE_CACHE_FIXTURE_H */

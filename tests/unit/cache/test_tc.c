@@ -424,5 +424,6 @@ int main(void)
     tcase_add_test(tcase, no_page_is_writable_and_executable);
     tcase_add_test(tcase, both_views_show_the_same_bytes);
     suite_add_tcase(suite, tcase);
+    add_crowds(suite);
     return run_suite(suite);
 }
