@@ -156,24 +156,37 @@ static bool is_legacy_prefix(uint8_t byte)
     return memchr(prefixes, byte, sizeof(prefixes)) != NULL;
 }
 
-/* Are the bytes the start of a VEX, EVEX or XOP encoding? Without AVX its first
- * two bytes already raise #UD (LES, LDS and BOUND take no register operand and
- * POP has only /0), so that no more bytes may be asked for. */
-static bool starts_unknown_encoding(const uint8_t *bytes, size_t len)
+/* The byte behind the prefixes is one of LES, LDS, BOUND and POP, or of a VEX, EVEX
+ * or XOP encoding: the one behind it decides. Its offset plus one; 0: there is none. */
+static size_t deciding_len(const uint8_t *bytes, size_t len)
 {
     size_t at = 0;
 
     while (at < len && is_legacy_prefix(bytes[at]))
         at++;
     if (at + 2 > len)
-        return false;
+        return 0;
     switch (bytes[at]) {
     case 0x62:
     case 0xc4:
-    case 0xc5: return bytes[at + 1] >= 0xc0;
-    case 0x8f: return (bytes[at + 1] & 0x38) != 0;
-    default: return false;
+    case 0xc5:
+    case 0x8f: return at + 2;
+    default: return 0;
     }
+}
+
+/* Are the bytes the start of a VEX, EVEX or XOP encoding? Without AVX its first
+ * two bytes already raise #UD (LES, LDS and BOUND take no register operand and
+ * POP has only /0), so that no more bytes may be asked for. */
+static bool starts_unknown_encoding(const uint8_t *bytes, size_t len)
+{
+    size_t end = deciding_len(bytes, len);
+
+    if (end == 0)
+        return false;
+    if (bytes[end - 2] == 0x8f)
+        return (bytes[end - 1] & 0x38) != 0;
+    return bytes[end - 1] >= 0xc0;
 }
 
 static enum insn_status undefined(struct insn *in, const uint8_t *bytes,
@@ -194,9 +207,13 @@ static enum insn_status refuse(struct insn *in, ZyanStatus status,
                                size_t len)
 {
     size_t used = looked_at < len ? looked_at : len;
+    size_t decided = deciding_len(bytes, len);
 
     if (used == 0 && len > 0)
         used = 1;
+    /* Zydis does not count a byte that it peeks at. */
+    if (used < decided)
+        used = decided;
     if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG) {
         undefined(in, bytes, len);
         return INSN_TOO_LONG;

@@ -588,6 +588,29 @@ static void check_result(const struct insn *in, enum insn_status status,
     }
 }
 
+START_TEST(what_is_undefined_is_so_by_the_bytes_it_counts)
+{
+    static const struct {
+        const uint8_t *bytes;
+        size_t len;
+    } cases[] = {
+        {CODE("\xf0\xc4\xff\x83")}, /* lock VEX: LES by its third byte */
+        {CODE("\x66\x62\xf1\x7c")}, /* 66 EVEX: BOUND likewise */
+        {CODE("\xc4\xc9\x00")},
+    };
+    struct insn in;
+
+    for (unsigned i = 0; i < ARRAY_COUNT(cases); i++) {
+        ck_assert_int_eq(insn_decode(&in, mode32, cases[i].bytes, cases[i].len),
+                         INSN_UD);
+        size_t counted = in.len;
+
+        ck_assert_int_eq(insn_decode(&in, mode32, cases[i].bytes, counted),
+                         INSN_UD);
+    }
+}
+END_TEST
+
 START_TEST(any_bytes_decode_to_something_whole)
 {
     unsigned seed = 1;
@@ -669,6 +692,7 @@ static Suite *insn_suite(void)
     tcase_add_test(rules, sizes_follow_mode_and_prefixes);
     tcase_add_test(rules, conditions_are_the_low_nibble);
     tcase_add_test(rules, lock_is_taken_where_legal);
+    tcase_add_test(rules, what_is_undefined_is_so_by_the_bytes_it_counts);
     tcase_add_test(rules, any_bytes_decode_to_something_whole);
     tcase_add_test(rules, text_is_intel_syntax);
     tcase_add_test(rules, names_are_lower_case_mnemonics);
