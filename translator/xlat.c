@@ -349,7 +349,8 @@ struct mark {
     uint32_t point_count;
 };
 
-static void emit_one(struct xlat *x, struct xlat_insn *xi)
+/* True when control may go on behind it. */
+static bool emit_one(struct xlat *x, struct xlat_insn *xi)
 {
     struct mark mark;
 
@@ -363,11 +364,12 @@ static void emit_one(struct xlat *x, struct xlat_insn *xi)
         xlat_add(x, x->config.layout.user_memops_soft, 1);
     if (xi->in.op != OP_INVALID && !stores_through_cs(&xi->in) &&
         handlers[xi->in.op](x, xi))
-        return;
+        return xi->flow != FLOW_JUMP;
     x->e.at = mark.at;
     x->delta = mark.delta;
     x->point_count = mark.point_count;
     xlat_step(x, xi);
+    return xi->flow == FLOW_NEXT;
 }
 
 static void emit_body(struct xlat *x)
@@ -380,8 +382,7 @@ static void emit_body(struct xlat *x)
             xi->host_label = emit_offset(&x->e);
         }
         emit_count(x, xi);
-        emit_one(x, xi);
-        if (xi->last && xi->flow != FLOW_JUMP) {
+        if (emit_one(x, xi) && xi->last) {
             xlat_settle(x);
             xlat_leave(x, false, xlat_next(x, xi));
         }

@@ -251,7 +251,7 @@ def rule_supported(lint):
 def rule_readmes(lint):
     """Each folder of the architecture says what it is for."""
     for folder in (*MAY_INCLUDE, "guests", "tests", "tests/diff",
-                   "tests/exhaust", "tests/insn", "tests/lint", "tests/precise",
+                   "tests/emit_check", "tests/exhaust", "tests/insn", "tests/lint", "tests/precise",
                    "tests/xlat", "bench"):
         if not (lint.root / folder).is_dir():
             continue
