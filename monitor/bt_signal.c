@@ -141,6 +141,15 @@ static bool is_host_failure(const struct bt_vcpu *bt, int sig, const greg_t *g,
            !mmu_is_traced(bt->mmu, (gva_t)(address - bt->window));
 }
 
+/* A page fault that no operand of the guest's leads to: the 4 GiB on each side of
+ * a window are reached by operands that wrap, and hold nothing. */
+static bool is_stray(const struct bt_vcpu *bt, int sig, const greg_t *g,
+                     uint64_t address)
+{
+    return sig == SIGSEGV && g[REG_TRAPNO] == TRAP_PF &&
+           address - (bt->window - 4 * GIB) >= 12 * GIB;
+}
+
 static void ccf_fault(struct bt_vcpu *bt, int sig, greg_t *g, struct ccf *ccf,
                       uint64_t address)
 {
@@ -189,7 +198,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
     if (sig == SIGSEGV && stack_overflow(bt, g, address))
         return;
     ccf = tc_find_host(bt->tc, (uint64_t)g[REG_RIP]);
-    if (!ccf) {
+    if (!ccf || is_stray(bt, sig, g, address)) {
         hand_on(sig, info);
         return;
     }

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "monitor/bt.h"
 #include "monitor/crash.h"
 #include "monitor/vm.h"
 #include "tests/suite/suite.h"
@@ -26,6 +27,7 @@ static char path[] = "/tmp/popf-test-crash-XXXXXX";
 static char report[16384];
 
 static volatile uintptr_t wild = 0x10;
+static const struct vcpu *watched;
 static volatile int zero;
 
 static void load(void *opaque, const uint8_t *data, size_t len)
@@ -54,6 +56,19 @@ static void divide(void *opaque, const uint8_t *data, size_t len)
                      :
                      : "m"(zero)
                      : "eax", "edx", "cc");
+}
+
+/* Have the code that the guest is about to go back to load from a wild address:
+ * LODSB, wherever it is entered, and the guest's ESI is 0. */
+static void miscompile(void *opaque, const uint8_t *data, size_t len)
+{
+    const struct bt_vcpu *bt = watched->bt;
+    const struct ccf *ccf = tc_find_host(bt->tc, bt->entered);
+
+    (void)opaque;
+    (void)data;
+    (void)len;
+    memset(mcode_rw(tc_mcode(bt->tc), ccf->start), 0xac, ccf->host_len);
 }
 
 static void assertion(void *opaque, const uint8_t *data, size_t len)
@@ -86,6 +101,8 @@ static const struct bug {
     {assertion, SIGABRT, "internal error: SIGABRT at "       },
     {recurse,   SIGSEGV, "internal error: SIGSEGV at popf+0x"},
 };
+
+static const struct bug miscompiled = {miscompile, SIGSEGV, "internal error: "};
 
 static void write_guest(int fd)
 {
@@ -126,7 +143,8 @@ static void run_guest(const struct bug *bug, const struct engine_ops *engine)
 
     if (vm == NULL)
         _exit(1);
-    crash_watch(&vm->vcpu);
+    watched = &vm->vcpu;
+    crash_watch(watched);
     vm_run(vm);
     _exit(2);
 }
@@ -179,6 +197,21 @@ START_TEST(a_bug_is_reported_and_kills_by_its_signal)
 }
 END_TEST
 
+START_TEST(a_bug_of_generated_code_names_the_ccf)
+{
+    int status = run(&miscompiled, &engine_bt);
+
+    ck_says("internal error: SIGSEGV at 0x");
+    ck_says(", load from 0x0\n");
+    ck_says("\n  in    pc=");
+    ck_says("\n  in    CCF gip=00100020 ");
+    ck_says("instruction at=001000");
+    ck_says("\n  guest cr0=");
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV,
+                  "status %#x", (unsigned)status);
+}
+END_TEST
+
 START_TEST(a_bug_under_the_interpreter_is_reported_too)
 {
     int status = run(&bugs[0], &engine_interp);
@@ -198,6 +231,7 @@ int main(void)
 
     tcase_add_loop_test(tcase, a_bug_is_reported_and_kills_by_its_signal, 0,
                         (int)ARRAY_COUNT(bugs));
+    tcase_add_test(tcase, a_bug_of_generated_code_names_the_ccf);
     tcase_add_test(tcase, a_bug_under_the_interpreter_is_reported_too);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
