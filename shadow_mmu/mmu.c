@@ -177,7 +177,7 @@ void mmu_make_room(struct mmu *mmu, const struct window *keep)
 {
     while (mmu->vmas != 0 && mmu->vmas + ROOM > mmu->limits.vmas) {
         struct window *window = oldest(mmu, keep);
-        stat_inc(mmu->vcpu->stats, STAT_WINDOW_EVICTIONS);
+        stat_inc(mmu->vcpu->stats, STAT_VMA_EVICTIONS);
         if (log_on(LOG_MMU))
             log_line(LOG_MMU, "%08x: %u VMAs in use, evicting", mmu->vcpu->eip,
                      mmu->vmas);

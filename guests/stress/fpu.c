@@ -150,6 +150,7 @@ static bool fpu_hook(struct frame *frame)
     uint32_t offset = page - DATA_VA(running);
 
     if (frame->vector == EXC_NM) {
+        stress_note(NOTE_FPU_LAZY);
         __asm__ volatile("clts");
         fxsave(tasks[owner].image);
         fxrstor(tasks[running].image);
@@ -158,6 +159,7 @@ static bool fpu_hook(struct frame *frame)
     }
     if (frame->vector != EXC_PF || offset >= DATA_PAGES * PAGE)
         return false;
+    stress_note(NOTE_FPU_FAULT);
     map(page, tasks[running].frame[offset / PAGE], PG_P | PG_W | PG_U);
     return true;
 }
@@ -168,7 +170,8 @@ static void fpu_irq(struct frame *frame)
     static uint8_t image[IMAGE] ALIGNED(16);
     bool ts = read_cr0() & CR0_TS;
 
-    (void)frame;
+    if (frame->cs & 3)
+        stress_note(NOTE_FPU_IRQ);
     __asm__ volatile("clts");
     fxsave(image);
     fxrstor(fresh);
@@ -190,6 +193,7 @@ static void switch_to(uint32_t i)
     }
     if (owner == i)
         return;
+    stress_note(NOTE_FPU_SWITCH);
     fxsave(tasks[owner].image);
     fxrstor(tasks[i].image);
     owner = i;

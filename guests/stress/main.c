@@ -26,12 +26,25 @@ static const struct stress tests[] = {
 #undef STRESS
 };
 
+enum { ANYWHERE, NOT_ON_TCG };
+
+static const struct {
+    const char *test;
+    uint8_t where;
+    const char *text;
+} notes[] = {
+#define NOTE(id, test, where, text) {test, where, text},
+#include "notes.def"
+#undef NOTE
+};
+
 bool on_tcg;
 const char *stress_doing = "";
 
 static const struct stress *test;
 static uint32_t seed, round_number, checks;
 static uint32_t state;
+static uint32_t noted[NOTE_COUNT];
 
 /* xorshift32 (Marsaglia); the state is never 0. */
 uint32_t random_u32(void)
@@ -70,6 +83,28 @@ void stress_check(bool holds, const char *what, uint32_t got, uint32_t want)
         stress_fail(what, got, want);
 }
 
+void stress_note(enum note note)
+{
+    noted[note]++;
+}
+
+uint32_t stress_noted(enum note note)
+{
+    return noted[note];
+}
+
+/* Tests that silently skip what they are for would pass for ever. */
+static void tell_notes(bool all)
+{
+    for (uint32_t i = 0; i < NOTE_COUNT; i++) {
+        if (strcmp(notes[i].test, test->name) != 0)
+            continue;
+        print("%s: %u\n", notes[i].text, noted[i]);
+        if (all && noted[i] == 0 && !(on_tcg && notes[i].where == NOT_ON_TCG))
+            stress_fail(notes[i].text, 0, 1);
+    }
+}
+
 void trap_unexpected(const struct frame *frame, uint32_t cr2)
 {
     print("exception %u error %x at %x:%x cr2 %x\n", frame->vector,
@@ -88,6 +123,7 @@ static void run(uint32_t first, uint32_t rounds)
             random_u32();
         test->round(round_number);
     }
+    tell_notes(first == 0 && rounds >= test->rounds);
     print("checks: %u\nok %s\n", checks, test->name);
 }
 

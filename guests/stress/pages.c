@@ -182,6 +182,17 @@ void page_flushed(struct page *page)
     page->stale_count = 0;
 }
 
+void large_page_flushed(struct page *page)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t k = 0; k < page->stale_count; k++) {
+        if (!page->stale[k].large)
+            page->stale[kept++] = page->stale[k];
+    }
+    page->stale_count = kept;
+}
+
 void pages_flushed(bool globals_too)
 {
     for (uint32_t r = 0; r < REGIONS; r++) {

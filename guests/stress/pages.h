@@ -70,6 +70,7 @@ void pages_before(uint32_t root);
 void pages_after(uint32_t root);
 /* Forget what a flush makes the processor forget. */
 void page_flushed(struct page *page);
+void large_page_flushed(struct page *page);
 void pages_flushed(bool globals_too);
 
 /* Every slot of every frame is as the model says. */

@@ -178,6 +178,21 @@ static bool self_map_reaches(uint32_t va, uint32_t slot)
            ((uint32_t)pde ^ slot) < PAGE;
 }
 
+/* What the change is, by the entries alone. */
+static void note_change(uint64_t was, uint64_t now)
+{
+    if (!(was & PG_P) || !(now & PG_P)) {
+        if (now & PG_P)
+            stress_note(NOTE_MAP);
+        else if (was & PG_P)
+            stress_note(NOTE_UNMAP);
+    } else if ((was ^ now) >> 12 & 0xFFFFF) {
+        stress_note(NOTE_REMAP);
+    } else if ((was ^ now) & (PG_W | PG_U | PG_NX)) {
+        stress_note(NOTE_RIGHTS);
+    }
+}
+
 /* Write an entry of the tables; va is an address that it translates. */
 static void entry_write(uint32_t slot, uint64_t value, uint32_t va, bool leaf)
 {
@@ -187,12 +202,16 @@ static void entry_write(uint32_t slot, uint64_t value, uint32_t va, bool leaf)
     if (value & PG_D)
         note_dirty(slot);
     pages_before(root);
+    note_change(entry_read(slot), value);
     if (way == 0) {
+        stress_note(NOTE_BY_ALIAS);
         store_entry(alias, value);
     } else if (way == 1 && leaf && self_map_reaches(va, slot)) {
+        stress_note(NOTE_BY_SELF_MAP);
         invlpg(self_map_va(va));
         store_entry(self_map_va(va), value);
     } else if (way == 2) {
+        stress_note(NOTE_BY_RING_3);
         user_store(alias, 0);
         if (pae())
             user_store(alias + 4, (uint32_t)(value >> 32));
@@ -262,6 +281,32 @@ static uint64_t large_pde(void)
     return pa | flags;
 }
 
+static void set_up_entry(uint32_t slot, uint64_t value)
+{
+    if (value & PG_D)
+        note_dirty(slot);
+    store_entry(slot, value);
+}
+
+/* Most of what is accessed is mapped from the start: nothing is remembered of
+ * what never was. */
+static void populate(void)
+{
+    for (uint32_t t = 0; t < TABLES; t++) {
+        for (uint32_t i = 0; i < PAGES; i++)
+            set_up_entry(pte_slot_in(tables[t], i),
+                         page_frame(random_below(FRAMES)) | random_flags());
+    }
+    for (uint32_t k = 0; k < ROOTS; k++) {
+        for (uint32_t r = 0; r < REGIONS; r++)
+            set_up_entry(pde_slot_of(roots[k], pages[r][0].va),
+                         one_in(4) ? large_pde()
+                                   : tables[random_below(TABLES)] | PG_P |
+                                         PG_W | PG_U);
+    }
+    write_cr3(root);
+}
+
 /* A large page becomes a table that maps the same memory, with its rights. */
 static uint64_t split(uint32_t region, uint64_t pde)
 {
@@ -273,14 +318,27 @@ static uint64_t split(uint32_t region, uint64_t pde)
                     (base + page_index(i) * PAGE) | (pde & 0x967) |
                         (pde & PG_NX),
                     pages[region][i].va, true);
+    stress_note(NOTE_SPLIT);
     return table | PG_P | PG_W | PG_U;
+}
+
+/* A table becomes the large page around what its first entry maps. */
+static uint64_t join(uint64_t pde)
+{
+    uint64_t first = entry_read(pte_slot_in((uint32_t)pde & ~(PAGE - 1), 0));
+    uint32_t base = (uint32_t)first & ~(large_page_size() - 1);
+
+    if (!(first & PG_P))
+        return large_pde();
+    stress_note(NOTE_JOIN);
+    return base | (first & 0x167) | (first & PG_NX) | PG_PS;
 }
 
 static void change_pde(uint32_t region)
 {
     uint32_t va = pages[region][0].va;
-    uint32_t slot =
-        pde_slot_of(one_in(4) ? roots[random_below(ROOTS)] : root, va);
+    uint32_t of = one_in(4) ? roots[random_below(ROOTS)] : root;
+    uint32_t slot = pde_slot_of(of, va);
     uint64_t now = entry_read(slot);
     uint64_t flags = PG_P | (one_in(5) ? 0 : PG_W) | (one_in(5) ? 0 : PG_U);
 
@@ -290,13 +348,18 @@ static void change_pde(uint32_t region)
     switch (random_below(7)) {
     case 0: now = one_in(2) ? 0 : now & ~(uint64_t)PG_P; break;
     case 1:
-        now = (now & PG_P && now & PG_PS) ? split(region, now) : large_pde();
+        if (now & PG_P)
+            now = now & PG_PS ? split(region, now) : join(now);
+        else
+            now = large_pde();
         break;
     case 2: now = large_pde(); break;
     case 3: now &= ~(uint64_t)(PG_A | (now & PG_PS ? PG_D : 0)); break;
     case 4: now ^= one_in(2) ? PG_W : PG_U; break;
     default: now = tables[random_below(TABLES)] | flags; break;
     }
+    if (of != root)
+        stress_note(NOTE_OTHER_ROOT);
     entry_write(slot, now, va, false);
 }
 
@@ -364,6 +427,7 @@ static void toggle_controls(void)
 {
     switch (random_below(4)) {
     case 0:
+        stress_note(NOTE_PG);
         write_cr0(read_cr0() & ~CR0_PG);
         CHECK_EQ(mem32(page_frame(3) + slot_offset[1])[0], model[3][1]);
         mem32(page_frame(3) + slot_offset[1])[0] = model[3][1] ^= 0x10;
@@ -372,29 +436,64 @@ static void toggle_controls(void)
         break;
     case 1:
         if (!pae()) {
+            stress_note(NOTE_PSE);
             write_cr4(read_cr4() ^ CR4_PSE);
             toggle_pge();
         }
         break;
-    case 2: toggle_pge(); break;
-    default: write_cr0(read_cr0() ^ CR0_WP); break;
+    case 2:
+        stress_note(NOTE_PGE);
+        toggle_pge();
+        break;
+    default:
+        stress_note(NOTE_WP);
+        write_cr0(read_cr0() ^ CR0_WP);
+        break;
     }
 }
 
-static void flush(struct page *page)
+/* SDM Vol.3A 4.10.4.1 "Operations that Invalidate TLBs and Paging-Structure
+ * Caches": where a large page is mapped, all of it. */
+static void invalidate(uint32_t region, uint32_t i)
+{
+    struct page *page = &pages[region][i];
+
+    stress_note(NOTE_INVLPG);
+    invlpg(page->va + random_below(PAGE));
+    page_flushed(page);
+    if (!walk(root, page->va).large)
+        return;
+    stress_note(NOTE_INVLPG_LARGE);
+    for (uint32_t k = 0; k < PAGES; k++)
+        large_page_flushed(&pages[region][k]);
+}
+
+/* Tables that nobody changes for a long time. */
+static void quiet(void)
+{
+    stress_note(NOTE_QUIET);
+    for (uint32_t i = 0; i < 140; i++)
+        write_cr3(root);
+    pages_flushed(!globals_stay());
+}
+
+static void flush(uint32_t region, uint32_t page)
 {
     uint32_t how = random_below(20);
 
     if (how < 7) {
-        invlpg(page->va + random_below(PAGE));
-        page_flushed(page);
+        invalidate(region, page);
     } else if (how < 9) {
+        stress_note(NOTE_CR3);
         write_cr3(root);
         pages_flushed(!globals_stay());
     } else if (how < 11) {
+        stress_note(NOTE_SWITCH);
         switch_root();
     } else if (how < 13) {
         toggle_controls();
+    } else if (one_in(12)) {
+        quiet();
     }
 }
 
@@ -502,6 +601,37 @@ static void check_clean(const struct page *page)
         CHECK(may_be_dirty(leaf_slot(page)));
 }
 
+static void note_success(const struct xlate *x, const struct request *q,
+                         bool is_stale)
+{
+    if (is_stale)
+        stress_note(NOTE_STALE);
+    if (x->large)
+        stress_note(NOTE_LARGE);
+    if (q->kind == ACCESS_CALL)
+        stress_note(NOTE_EXECUTE);
+    if (!q->user && x->user)
+        stress_note(NOTE_KERNEL_ON_USER);
+    if (writes(q->kind) && !x->writable)
+        stress_note(NOTE_WITHOUT_WP);
+}
+
+static void note_fault(const struct page *page, uint32_t error)
+{
+    if (error & PF_RSVD)
+        stress_note(NOTE_FAULT_RESERVED);
+    else if (!(error & PF_P))
+        stress_note(NOTE_FAULT_ABSENT);
+    else if (error & PF_ID)
+        stress_note(NOTE_FAULT_FETCH);
+    else if (error & PF_W)
+        stress_note(NOTE_FAULT_WRITE);
+    else
+        stress_note(NOTE_FAULT_READ);
+    if (page->stale_count)
+        stress_note(NOTE_FAULT_FORGETS);
+}
+
 static void check_success(struct page *page, uint32_t slot,
                           const struct request *q, const struct outcome *o)
 {
@@ -514,6 +644,7 @@ static void check_success(struct page *page, uint32_t slot,
             continue;
         if (writes(q->kind))
             model[f][slot] = *frame_slot((uint32_t)f, slot);
+        note_success(&x, q, n != 0);
         stress_check(true, "", 0, 0);
         return;
     }
@@ -537,6 +668,7 @@ static void check_fault(struct page *page, const struct request *q,
               (uint32_t)x.pte, q->write_protect);
         stress_fail("a page fault with error code", o->error, error_of(&x, q));
     }
+    note_fault(page, o->error);
     stress_check(true, "", 0, 0);
     /* SDM Vol.3A 4.10.4.1: a page fault invalidates what is cached of it. */
     for (uint32_t k = 0; k < page->stale_count; k++) {
@@ -622,6 +754,7 @@ static void check_cross(struct page *low, struct page *high,
             if (!grants(&a, q) || !grants(&b, q) || f < 0 || g < 0 ||
                 !cross_fits((uint32_t)f, (uint32_t)g, q, o))
                 continue;
+            stress_note(NOTE_TWO_PAGES);
             model[f][SLOT_LAST] = *frame_slot((uint32_t)f, SLOT_LAST);
             model[g][SLOT_FIRST] = *frame_slot((uint32_t)g, SLOT_FIRST);
             stress_check(true, "", 0, 0);
@@ -682,19 +815,39 @@ static void access_some(uint32_t region, uint32_t page)
     }
 }
 
+/* As an operating system would before the next access. */
+static void repair(uint32_t region, uint32_t page)
+{
+    uint32_t va = pages[region][page].va;
+    uint32_t slot = pde_slot_of(root, va);
+    uint32_t frame = page_frame(random_below(FRAMES));
+
+    stress_doing = "mapping what is missing";
+    if (!(entry_read(slot) & PG_P))
+        entry_write(slot, tables[random_below(TABLES)] | PG_P | PG_W | PG_U, va,
+                    false);
+    if (entry_read(slot) & PG_PS)
+        return; /* large, or with CR4.PSE clear no table of ours */
+    slot = leaf_slot(&pages[region][page]);
+    if (!(entry_read(slot) & PG_P))
+        entry_write(slot, frame | random_flags(), va, true);
+}
+
 static void step(void)
 {
     uint32_t region = random_below(REGIONS);
     uint32_t page = random_below(PAGES);
     uint32_t what = random_below(16);
 
+    if (!one_in(4))
+        repair(region, page);
     if (what < 9)
         change_pte(region, page);
     else if (what < 13)
         change_pde(region);
     else if (what < 14)
         change_many(region);
-    flush(&pages[region][page]);
+    flush(region, page);
     for (uint32_t i = 1 + random_below(5); i; i--)
         access_some(region, page);
 }
@@ -706,6 +859,7 @@ void paging_round(uint32_t number)
         kernel_in_user_pages();
     pages_init();
     make_roots();
+    populate();
     stubs_make();
     set_global(one_in(2));
     for (uint32_t i = 0; i < STEPS; i++) {

@@ -125,6 +125,7 @@ static bool give_stack_page(struct frame *frame)
         return false;
     i = check_stop(frame->eip, frame->user_esp);
     CHECK(i >= 0 && i < (int)run.count);
+    stress_note(i ? NOTE_PUSH_FAULT : NOTE_PUSH_FAULT_FIRST);
     CHECK_EQ(frame->error, 6); /* a store by ring 3, not present */
     CHECK(last_cr2 >= run.esp - run.down[i + 1] - 3 &&
           last_cr2 < run.esp - run.down[i]);
@@ -161,6 +162,7 @@ static bool step_hook(struct frame *frame)
         return false;
     i = check_stop(frame->eip, frame_esp(frame));
     if (i >= 0) {
+        stress_note(NOTE_PUSH_STEP);
         CHECK_EQ(i, step_next);
         step_next++;
     }
@@ -184,7 +186,8 @@ static void stepped_run(void)
 
 static void irq_check(struct frame *frame)
 {
-    check_stop(frame->eip, frame_esp(frame));
+    if (check_stop(frame->eip, frame_esp(frame)) > 0)
+        stress_note(frame->cs & 3 ? NOTE_PUSH_IRQ_3 : NOTE_PUSH_IRQ_0);
 }
 
 static void call_run(void)
@@ -199,9 +202,11 @@ static void call_run(void)
                      : "memory", "cc");
 }
 
-/* The same run again and again while the timer ticks. */
+/* The same run again and again while the timer ticks, until it was hit. */
 static void interrupted_run(bool user)
 {
+    const enum note note = user ? NOTE_PUSH_IRQ_3 : NOTE_PUSH_IRQ_0;
+    uint32_t noted = stress_noted(note);
     uint32_t before = irq_count[0];
 
     stress_doing = "interrupts in pushes";
@@ -209,7 +214,7 @@ static void interrupted_run(bool user)
     run.esp = (uint32_t)user_stack_end;
     irq_hook = irq_check;
     timer_start(8000);
-    for (uint32_t i = 0; irq_count[0] - before < 12 && i < 20000; i++) {
+    while (stress_noted(note) - noted < 6 && irq_count[0] - before < 400) {
         if (user) {
             user_run(run.start, 0);
             CHECK_EQ(last.vector, VECTOR_EXIT);

@@ -64,6 +64,7 @@ static void run_sequence(uint32_t i)
         if (irq_at != sequences[i].or_at)
             CHECK_EQ(irq_at, sequences[i].at);
     }
+    stress_note(irqs ? NOTE_SHADOW : NOTE_SHADOW_NEVER);
     timer_stop();
     outb(0x20, 0x20); /* where nobody did */
 }

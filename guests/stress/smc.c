@@ -14,11 +14,19 @@
 #include "stress.h"
 #include "stubs.h"
 
-enum { AREA_PAGES = 4, FUNCTIONS = 12, JIT_FUNCTIONS = 512 };
+enum {
+    AREA_PAGES = 4,
+    FUNCTIONS = 12,
+    JIT_FUNCTIONS = 512,
+    MANY = 10000,
+    MANY_LEN = 32, /* of each */
+    MANY_PAGES = (MANY + 1) * MANY_LEN / PAGE + 1,
+};
 
 /* The same frames at two addresses; ring 3 has the second. */
 #define CODE_VA 0x40000000u
 #define USER_VA 0x50000000u
+#define MANY_VA 0x60000000u
 
 static uint32_t area[AREA_PAGES]; /* frames */
 static bool paged;
@@ -34,8 +42,8 @@ static uint32_t way_to(uint32_t va)
     uint32_t offset = va - area_va();
 
     switch (paged ? random_below(3) : 0) {
-    case 1: return USER_VA + offset;
-    case 2: return area[0] + offset;
+    case 1: stress_note(NOTE_CODE_ALIAS); return USER_VA + offset;
+    case 2: stress_note(NOTE_CODE_ALIAS); return area[0] + offset;
     default: return va;
     }
 }
@@ -47,6 +55,7 @@ static void put_bytes(uint32_t va, const uint8_t *bytes, uint32_t len)
         bytes_store(way_to(va), bytes, len);
         return;
     }
+    stress_note(NOTE_CODE_RING_3);
     for (uint32_t i = 0; i < len; i++) {
         uint32_t at = (va - area_va() + i) & ~3u;
         uint32_t value = *mem32(CODE_VA + at);
@@ -75,14 +84,25 @@ static void area_init(uint32_t number)
 static struct code functions[FUNCTIONS];
 static uint32_t function_va[FUNCTIONS];
 
-/* Each in its own part of the area, some across its pages. */
+/* Each in its own part of the area; the last ones of a page go on in the next,
+ * where the first CODE_MAX bytes are left to them. */
+static uint32_t function_place(uint32_t i)
+{
+    const uint32_t per_page = FUNCTIONS / AREA_PAGES;
+    const uint32_t room = PAGE / per_page;
+    uint32_t page = i / per_page;
+
+    if (i % per_page == per_page - 1 && page + 1 < AREA_PAGES)
+        return (page + 1) * PAGE - 1 - random_below(functions[i].len - 1);
+    return page * PAGE + i % per_page * room + CODE_MAX +
+           random_below(room - 2 * CODE_MAX);
+}
+
 static void place_functions(void)
 {
-    uint32_t room = AREA_PAGES * PAGE / FUNCTIONS;
-
     for (uint32_t i = 0; i < FUNCTIONS; i++) {
         code_random(&functions[i], OPS_MAX);
-        function_va[i] = area_va() + i * room + random_below(room - CODE_MAX);
+        function_va[i] = area_va() + function_place(i);
         put_bytes(function_va[i], functions[i].bytes, functions[i].len);
     }
 }
@@ -120,6 +140,10 @@ static void changing_functions(void)
 
         code_change(&functions[which], &at, &len);
         put_bytes(function_va[which] + at, functions[which].bytes + at, len);
+        stress_note(NOTE_FUNCTION_CHANGED);
+        if ((function_va[which] ^
+             (function_va[which] + functions[which].len - 1)) >= PAGE)
+            stress_note(NOTE_FUNCTION_TWO_PAGES);
         for (uint32_t calls = random_below(4); calls; calls--)
             call_function(one_in(2) ? which : random_below(FUNCTIONS));
         call_function(which);
@@ -141,6 +165,7 @@ static void jit(void)
         code_random(&code, 12);
         memcpy((void *)va, code.bytes, code.len);
         __asm__ volatile("" : : : "memory");
+        stress_note(NOTE_JIT);
         CHECK_EQ(code_call(va, eax), code_value(&code, eax));
         if (one_in(4))
             CHECK_EQ(code_call(va, ~eax), code_value(&code, ~eax));
@@ -148,6 +173,88 @@ static void jit(void)
         if (va > end)
             va = area_va() + random_below(64);
     }
+}
+
+/* ---- A compiler that keeps what it makes ---- */
+
+static uint32_t many; /* physical address of function 0 */
+
+/* add eax, imm; xor eax, imm; jmp to a later function; behind the last: ret */
+static const uint8_t many_bytes[] = {0x05, 0, 0,    0, 0, 0x35, 0, 0,
+                                     0,    0, 0xE9, 0, 0, 0,    0};
+enum { MANY_ADD = 1, MANY_XOR = 6, MANY_REL = 11, MANY_END = 15 };
+
+/* By either of two addresses. */
+static volatile uint32_t *many_word(uint32_t i, uint32_t offset)
+{
+    uint32_t start = paged && one_in(2) ? MANY_VA : many;
+
+    return mem32(start + i * MANY_LEN + offset);
+}
+
+static void many_lead(uint32_t i)
+{
+    uint32_t to = i + 1 + random_below(2000);
+
+    if (to > MANY)
+        to = MANY;
+    *many_word(i, MANY_REL) = (to - i) * MANY_LEN - MANY_END;
+}
+
+/* What is in memory is what has to run. */
+static uint32_t many_value(uint32_t i, uint32_t eax)
+{
+    while (i < MANY) {
+        const uint32_t at = many + i * MANY_LEN;
+
+        eax = (eax + *mem32(at + MANY_ADD)) ^ *mem32(at + MANY_XOR);
+        i += (*mem32(at + MANY_REL) + MANY_END) / MANY_LEN;
+    }
+    return eax;
+}
+
+static void many_call(uint32_t i)
+{
+    uint32_t eax = random_u32();
+
+    CHECK_EQ(code_call(many + i * MANY_LEN, eax), many_value(i, eax));
+}
+
+static void many_make(void)
+{
+    many = frame_alloc();
+    for (uint32_t i = 1; i < MANY_PAGES; i++)
+        frame_alloc();
+    for (uint32_t i = 0; paged && i < MANY_PAGES; i++)
+        map(MANY_VA + i * PAGE, many + i * PAGE, PG_P | PG_W);
+    for (uint32_t i = 0; i < MANY; i++) {
+        memcpy((void *)(many + i * MANY_LEN), many_bytes, sizeof(many_bytes));
+        *many_word(i, MANY_ADD) = random_u32();
+        *many_word(i, MANY_XOR) = random_u32();
+        many_lead(i);
+        stress_note(NOTE_JIT_MANY);
+    }
+    *mem8(many + MANY * MANY_LEN) = 0xC3;
+}
+
+static void many_functions(void)
+{
+    stress_doing = "10,000 functions";
+    many_make();
+    for (uint32_t i = 0; i < MANY; i++)
+        many_call(i);
+    for (uint32_t i = 0; i < 1000; i++) {
+        uint32_t which = random_below(MANY);
+
+        many_lead(which);
+        if (one_in(2))
+            *many_word(which, MANY_ADD) = random_u32();
+        stress_note(NOTE_JIT_PATCHED);
+        many_call(which);
+        many_call(random_below(MANY));
+    }
+    for (uint32_t i = 0; i < MANY; i++)
+        many_call(i);
 }
 
 /* ---- Stores to what comes next ---- */
@@ -175,6 +282,7 @@ static void next_instruction(void)
             uint32_t value = random_u32();
             uint32_t got;
 
+            stress_note(nops ? NOTE_LATER : NOTE_NEXT);
             __asm__ volatile("call %1"
                              : "=a"(got)
                              : "r"(at), "c"(value)
@@ -200,6 +308,7 @@ static void own_instruction(void)
         bytes[10] = 0xC3;
         put_bytes(at, bytes, 11);
         for (uint32_t k = 1; k < 6; k++) {
+            stress_note(NOTE_ITSELF);
             code_call(at, 0);
             CHECK_EQ(*mem32(operand), value << k);
         }
@@ -235,6 +344,7 @@ static void loop_body(void)
                          : "+a"(sum), "+c"(left)
                          : "r"(at)
                          : "edx", "memory", "cc");
+        stress_note(NOTE_LOOP);
         CHECK_EQ(sum, count * start + count * (count - 1) / 2);
         CHECK_EQ(*mem32(operand), start + count);
     }
@@ -263,6 +373,7 @@ static void caller_changes(void)
             uint32_t value = random_u32();
             uint32_t got;
 
+            stress_note(NOTE_CALLER);
             __asm__ volatile("call %1"
                              : "=a"(got)
                              : "r"(caller), "c"(value)
@@ -293,6 +404,7 @@ static void beside_data(void)
         put_bytes(at, bytes, sizeof(bytes));
         *mem32(counter) = count;
         for (uint32_t k = 0; k < 60; k++) {
+            stress_note((at ^ counter) < 64 ? NOTE_LINE : NOTE_BESIDE);
             CHECK_EQ(code_call(at, 0), ++count);
             if (one_in(8)) {
                 count += 5;
@@ -315,6 +427,7 @@ static void on_stack(void)
 
         code_random(&code, OPS_MAX);
         bytes_store((uint32_t)at, code.bytes, code.len);
+        stress_note(NOTE_ON_STACK);
         CHECK_EQ(code_call((uint32_t)at, eax), code_value(&code, eax));
         memset(stack, 0xCC, sizeof(stack));
     }
@@ -369,6 +482,7 @@ static void across_pages(void)
         map_edge(edge, frame[which], code[which].bytes[back]);
         CHECK_EQ(code_call(at, eax), code_value(&code[which], eax));
         map_edge(edge, frame[!which], code[!which].bytes[back]);
+        stress_note(NOTE_EDGE);
         CHECK_EQ(code_call(at, eax), code_value(&code[!which], eax));
     }
     map(edge, area[1], PG_P | PG_W);
@@ -383,6 +497,8 @@ void smc_round(uint32_t number)
     };
 
     area_init(number);
+    if (number % 12 == 1)
+        many_functions();
     for (uint32_t i = 0; i < 2; i++) {
         jit();
         for (uint32_t k = 0; k < 6; k++)

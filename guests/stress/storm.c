@@ -48,8 +48,10 @@ static void copy_page(uint32_t to, uint32_t from)
 static void run_as(uint32_t i)
 {
     current = i;
-    if (read_cr3() != processes[i].root)
+    if (read_cr3() != processes[i].root) {
+        stress_note(NOTE_STORM_SWITCH);
         write_cr3(processes[i].root);
+    }
 }
 
 /* ---- Roots ---- */
@@ -65,6 +67,7 @@ static void many_roots(void)
         write_cr3(first);
         p->root = paging_clone();
         write_cr3(p->root);
+        stress_note(NOTE_ROOTS);
         for (uint32_t k = 0; k < 2; k++) {
             p->value[k] = random_u32();
             p->frame[k] = frame_alloc();
@@ -107,6 +110,7 @@ static bool unshare(struct frame *frame)
         p->frame[k] = frame_alloc();
         users[p->frame[k] / PAGE] = 1;
         copy_page(p->frame[k], old);
+        stress_note(NOTE_COPY);
     }
     map(HOME_VA + k * PAGE, p->frame[k], PG_P | PG_W | PG_U);
     last.vector = NO_TRAP; /* the access goes on */
@@ -123,6 +127,7 @@ static void fork(void)
         pte_set(HOME_VA + k * PAGE, parent->frame[k] | PG_P | PG_U);
         users[parent->frame[k] / PAGE]++;
     }
+    stress_note(NOTE_FORK);
     *child = *parent;
     child->root = paging_clone();
     write_cr3(child->root);
@@ -211,6 +216,8 @@ static void map_scattered(uint32_t pages)
     }
     for (uint32_t i = 0; i < pages; i++)
         map(SCATTER_VA + i * STRIDE, scatter_frame(i), PG_P | PG_W | PG_U);
+    for (uint32_t i = 0; i < pages; i++)
+        stress_note(NOTE_SCATTERED);
 }
 
 static void check_sum(uint32_t first, uint32_t count)
@@ -244,6 +251,7 @@ static void scattered(void)
         pte_set(SCATTER_VA + page * STRIDE, 0);
         o = stub_run(ACCESS_LOAD, true, SCATTER_VA + page * STRIDE, 0);
         CHECK(o.fault);
+        stress_note(NOTE_SCATTERED_UNMAP);
         pte_set(SCATTER_VA + page * STRIDE,
                 scatter_frame(page) | PG_P | PG_W | PG_U);
     }

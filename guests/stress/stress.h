@@ -28,6 +28,19 @@ extern bool on_tcg;
 /* A note of what goes on, for the message of a failed check. */
 extern const char *stress_doing;
 
+/* notes.def: what a test has to have done. */
+#define NOTE(id, test, where, text) NOTE_##id,
+enum note {
+#include "notes.def"
+    NOTE_COUNT
+};
+#undef NOTE
+
+/* It was done: counts are printed at the end, and a whole run of a test without
+ * one of them fails. */
+void stress_note(enum note note);
+uint32_t stress_noted(enum note note);
+
 void stress_check(bool holds, const char *what, uint32_t got, uint32_t want);
 __attribute__((noreturn)) void stress_fail(const char *what, uint32_t got,
                                            uint32_t want);

@@ -70,21 +70,32 @@ static void check_progress(const struct frame *frame)
     CHECK_EQ(frame->edi, op.edi + (uses_edi() ? bytes : 0));
 }
 
+/* Where run_string() has put it. */
+static uint32_t rep_at(void)
+{
+    return (uint32_t)user_page + (op.down ? 3 : 2);
+}
+
 static bool string_hook(struct frame *frame)
 {
     if (frame->vector != EXC_PF || last_cr2 < FROM_VA ||
         last_cr2 >= TO_VA + 2 * BUFFER_LEN)
         return false;
-    CHECK_EQ(frame->eip, (uint32_t)user_page + (op.down ? 3 : 2));
+    CHECK_EQ(frame->eip, rep_at());
     check_progress(frame);
+    stress_note(frame->ecx == op.count ? NOTE_REP_FAULT_FIRST : NOTE_REP_FAULT);
     give_page(last_cr2 & ~(PAGE - 1));
     return true;
 }
 
 static void string_irq(struct frame *frame)
 {
-    if (frame->cs & 3 && frame->eip == (uint32_t)user_page + 3 && op.down)
-        check_progress(frame);
+    /* EDI is set only behind the POPAD in front. */
+    if (!(frame->cs & 3) || frame->eip != rep_at())
+        return;
+    check_progress(frame);
+    if (frame->ecx && frame->ecx < op.count)
+        stress_note(op.down ? NOTE_REP_IRQ_DOWN : NOTE_REP_IRQ_UP);
 }
 
 /* mov edi/esi/ecx come from memory in front: popad. */
@@ -133,31 +144,55 @@ static void check_result(void)
     CHECK_EQ(wrong, 0);
 }
 
+static void unmap_buffers(void)
+{
+    for (uint32_t k = 0; k < 2 * BUFFER_PAGES; k++) {
+        map(FROM_VA + k * PAGE, 0, 0);
+        map(TO_VA + k * PAGE, 0, 0);
+    }
+}
+
+static void random_string(uint32_t len, bool down)
+{
+    op.kind = random_below(STRINGS);
+    op.size = 1u << random_below(3);
+    op.down = down;
+    op.count = len / op.size;
+    op.esi = FROM_VA + random_below(PAGE) + (down ? len : 0);
+    op.edi = TO_VA + random_below(PAGE) + (down ? len : 0);
+}
+
+/* Again and again, until the timer has hit it on the way. */
+static void interrupted_string(bool down)
+{
+    const enum note note = down ? NOTE_REP_IRQ_DOWN : NOTE_REP_IRQ_UP;
+    uint32_t before = stress_noted(note);
+
+    stress_doing = "interrupts in REP";
+    unmap_buffers();
+    random_string(BUFFER_LEN - PAGE - 16, down);
+    timer_start(8000);
+    for (uint32_t i = 0; i < 400 && stress_noted(note) - before < 3; i++)
+        run_string();
+    timer_stop();
+}
+
 void strings_round(void)
 {
     stress_doing = "REP with pages on demand";
     trap_hook = string_hook;
     irq_hook = string_irq;
     for (uint32_t i = 0; i < 14; i++) {
-        uint32_t len;
-
-        for (uint32_t k = 0; k < 2 * BUFFER_PAGES; k++) {
-            map(FROM_VA + k * PAGE, 0, 0);
-            map(TO_VA + k * PAGE, 0, 0);
-        }
-        op.kind = random_below(STRINGS);
-        op.size = 1u << random_below(3);
-        op.down = one_in(3);
-        len = random_below(BUFFER_LEN - PAGE);
-        op.count = len / op.size;
-        op.esi = FROM_VA + random_below(PAGE) + (op.down ? len : 0);
-        op.edi = TO_VA + random_below(PAGE) + (op.down ? len : 0);
+        unmap_buffers();
+        random_string(random_below(BUFFER_LEN - PAGE), one_in(3));
         if (one_in(2))
             timer_start(4000);
         run_string();
         timer_stop();
         check_result();
     }
+    interrupted_string(false);
+    interrupted_string(true);
     trap_hook = NULL;
     irq_hook = NULL;
 }

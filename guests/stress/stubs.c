@@ -28,7 +28,8 @@ static const struct form forms[] = {
 #undef FORM
 };
 
-static uint8_t *const stubs = user_page + 64; /* the value is in front */
+/* Elsewhere each time: a place that has trapped may be remembered. */
+static uint8_t *stubs; /* in user_page, behind the value */
 #define stub_value (*(volatile uint32_t *)user_page)
 
 static uint8_t *stub_at(enum access kind, bool user, uint32_t copy)
@@ -68,6 +69,7 @@ static void put_stub(enum access kind, bool user, uint32_t copy)
 
 void stubs_make(void)
 {
+    stubs = user_page + 64 + random_below(PAGE);
     for (uint32_t kind = 0; kind < ACCESS_KINDS; kind++) {
         for (uint32_t copy = 0; copy < COPIES; copy++) {
             put_stub(kind, false, copy);

@@ -16,7 +16,7 @@ START_TEST(one_frame_mapped_everywhere_stays_within_the_budget)
         ck_reads(KERNEL_GVA + i * PAGE_SIZE, DATA);
         ck_assert_uint_le(counter(STAT_VMAS), 100);
     }
-    ck_assert_uint_gt(counter(STAT_WINDOW_EVICTIONS), 5);
+    ck_assert_uint_gt(counter(STAT_VMA_EVICTIONS), 5);
 }
 END_TEST
 
