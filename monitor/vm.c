@@ -345,9 +345,9 @@ static int create_board(struct vm *vm)
 
     for (unsigned i = 0; i < SERIAL_COUNT; i++)
         host.serial[i] = console_serial(vm->console, i);
-    int error = bus_create(&vm->bus, &vm->stats);
+    int error = clock_create(&vm->clock, guest_now, vm);
     if (error == 0)
-        error = clock_create(&vm->clock, guest_now, vm);
+        error = bus_create(&vm->bus, &vm->stats, vm->clock);
     if (error != 0)
         return error;
     clock_set_base(vm->clock, vm->config.rtc_base);
@@ -441,10 +441,10 @@ void vm_destroy(struct vm *vm)
     interp_destroy(vm->interp);
     if (vm->board != NULL)
         machine_pc_destroy(vm->board);
-    if (vm->clock != NULL)
-        clock_destroy(vm->clock);
     if (vm->bus != NULL)
         bus_destroy(vm->bus);
+    if (vm->clock != NULL)
+        clock_destroy(vm->clock);
     sampler_destroy(vm->sampler);
     hmp_destroy(vm->hmp);
     console_destroy(vm->console);

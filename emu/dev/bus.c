@@ -18,18 +18,20 @@
 
 struct bus {
     struct stats *stats;
+    struct clock *clock;
     struct io_range *ports[PORT_COUNT];
     struct io_range *mmio;
     uint8_t port_logged[PORT_COUNT / 8];
     gpa_t mmio_logged[SEEN_COUNT]; /* address + 1 */
 };
 
-int bus_create(struct bus **out, struct stats *stats)
+int bus_create(struct bus **out, struct stats *stats, struct clock *clock)
 {
     struct bus *bus = calloc(1, sizeof(*bus));
     if (bus == NULL)
         return -ENOMEM;
     bus->stats = stats;
+    bus->clock = clock;
     *out = bus;
     return 0;
 }
@@ -206,7 +208,9 @@ static void write_piece(struct bus *bus, enum io_space space, uint64_t address,
 uint32_t bus_port_in(struct bus *bus, uint16_t port, unsigned size)
 {
     stat_inc(bus->stats, STAT_PORT_IO);
+    clock_hold(bus->clock);
     uint32_t value = (uint32_t)read_piece(bus, IO_PORT, port, size);
+    clock_release(bus->clock);
     if (log_on(LOG_IO))
         log_line(LOG_IO, "in %04x size %u -> %x", port, size, value);
     return value;
@@ -217,13 +221,17 @@ void bus_port_out(struct bus *bus, uint16_t port, unsigned size, uint32_t value)
     stat_inc(bus->stats, STAT_PORT_IO);
     if (log_on(LOG_IO))
         log_line(LOG_IO, "out %04x size %u <- %x", port, size, value);
+    clock_hold(bus->clock);
     write_piece(bus, IO_PORT, port, size, value);
+    clock_release(bus->clock);
 }
 
 uint64_t bus_mmio_read(struct bus *bus, gpa_t gpa, unsigned size)
 {
     stat_inc(bus->stats, STAT_MMIO);
+    clock_hold(bus->clock);
     uint64_t value = read_piece(bus, IO_MMIO, gpa, size);
+    clock_release(bus->clock);
     if (log_on(LOG_IO))
         log_line(LOG_IO, "read %09" PRIx64 " size %u -> %" PRIx64, gpa, size,
                  value);
@@ -236,5 +244,7 @@ void bus_mmio_write(struct bus *bus, gpa_t gpa, unsigned size, uint64_t value)
     if (log_on(LOG_IO))
         log_line(LOG_IO, "write %09" PRIx64 " size %u <- %" PRIx64, gpa, size,
                  value);
+    clock_hold(bus->clock);
     write_piece(bus, IO_MMIO, gpa, size, value);
+    clock_release(bus->clock);
 }

@@ -10,7 +10,11 @@
  * An access to a range nobody owns reads as ones, drops writes, and is logged
  * once per address on -d unimp (as an ISA/PCI bus without a claimant does).
  * An access wider than a device's max_size is split, low address first.
+ *
+ * An access takes no guest time: all that a device does in it happens at one
+ * moment (clock_hold()).
  */
+#include "emu/dev/clock.h"
 #include "monitor/base.h"
 #include "monitor/stats.h"
 
@@ -31,7 +35,9 @@ struct io_range {
 
 struct bus;
 
-MUST_CHECK int bus_create(struct bus **out, struct stats *stats);
+/* Both are borrowed. */
+MUST_CHECK int bus_create(struct bus **out, struct stats *stats,
+                          struct clock *clock);
 void bus_destroy(struct bus *bus);
 
 /* 0, or -EEXIST when the range overlaps one that is there. */

@@ -15,6 +15,8 @@ struct clock {
     void *opaque;
     uint64_t last;  /* what clock_now() returned last: time never goes back */
     uint64_t turns; /* given to timers so far */
+    unsigned holds; /* clock_hold() calls that were not released */
+    bool told;      /* since the first of them */
     int64_t base;
     struct clock_timer *first;
     void (*earlier)(void *opaque);
@@ -25,7 +27,8 @@ struct clock {
 static const struct state_field clock_fields[] = {
     STATE_FIELD(last),   STATE_FIELD(turns),   STATE_FIELD(base),
     STATE_SKIP(source),  STATE_SKIP(opaque),   STATE_SKIP(first),
-    STATE_SKIP(earlier), STATE_SKIP(listener),
+    STATE_SKIP(earlier), STATE_SKIP(listener), STATE_SKIP(holds),
+    STATE_SKIP(told),
 };
 const struct state_table clock_state = STATE_TABLE("clock", clock_fields);
 #undef STATE_OF
@@ -49,10 +52,24 @@ void clock_destroy(struct clock *clock)
 
 uint64_t clock_now(struct clock *clock)
 {
+    if (clock->holds != 0 && clock->told)
+        return clock->last;
     uint64_t now = clock->source(clock->opaque);
     if (now > clock->last)
         clock->last = now;
+    clock->told = true;
     return clock->last;
+}
+
+void clock_hold(struct clock *clock)
+{
+    if (clock->holds++ == 0)
+        clock->told = false;
+}
+
+void clock_release(struct clock *clock)
+{
+    clock->holds--;
 }
 
 void clock_set_base(struct clock *clock, int64_t unix_seconds)
@@ -131,9 +148,8 @@ void clock_set_listener(struct clock *clock, void (*earlier)(void *opaque),
 
 /* A timer that re-arms itself in the past waits for the next call: one call
  * fires at most as many timers as were armed when it began. */
-void clock_run(struct clock *clock)
+static void fire_due(struct clock *clock, uint64_t now)
 {
-    uint64_t now = clock_now(clock);
     unsigned count = 0;
     for (struct clock_timer *t = clock->first; t != NULL && t->deadline <= now;
          t = t->next)
@@ -145,4 +161,11 @@ void clock_run(struct clock *clock)
         unlink_timer(clock, timer);
         timer->fire(timer->opaque);
     }
+}
+
+void clock_run(struct clock *clock)
+{
+    clock_hold(clock);
+    fire_due(clock, clock_now(clock));
+    clock_release(clock);
 }

@@ -30,6 +30,11 @@ void clock_destroy(struct clock *clock);
 
 uint64_t clock_now(struct clock *clock);
 
+/* Between the two time stands still: what a device does at one access, or when a
+ * timer fires, it does at one moment, however long the host takes. Calls nest. */
+void clock_hold(struct clock *clock);
+void clock_release(struct clock *clock);
+
 /* Seconds since 1970 that the real-time clock shows at guest time 0 (-rtc). */
 void clock_set_base(struct clock *clock, int64_t unix_seconds);
 int64_t clock_base(const struct clock *clock);
@@ -54,7 +59,7 @@ uint64_t clock_next(const struct clock *clock);
 void clock_set_listener(struct clock *clock, void (*earlier)(void *opaque),
                         void *opaque);
 
-/* Fire every timer whose deadline has passed. */
+/* Fire every timer whose deadline has passed. Time stands still meanwhile. */
 void clock_run(struct clock *clock);
 
 #endif /* EMU_DEV_CLOCK_H */

@@ -6,27 +6,30 @@
 struct bus *bus;
 struct clock *guest_clock;
 uint64_t now_ns;
+uint64_t look_ns;
 
 static struct stats stats;
 
 static uint64_t now(void *opaque)
 {
     (void)opaque;
+    now_ns += look_ns;
     return now_ns;
 }
 
 void fixture_setup(void)
 {
     now_ns = 0;
+    look_ns = 0;
     memset(&stats, 0, sizeof(stats));
-    ck_assert_int_eq(bus_create(&bus, &stats), 0);
     ck_assert_int_eq(clock_create(&guest_clock, now, NULL), 0);
+    ck_assert_int_eq(bus_create(&bus, &stats, guest_clock), 0);
 }
 
 void fixture_teardown(void)
 {
-    clock_destroy(guest_clock);
     bus_destroy(bus);
+    clock_destroy(guest_clock);
 }
 
 static void set_probe(void *opaque, unsigned pin, bool level)

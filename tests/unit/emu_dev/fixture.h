@@ -22,6 +22,7 @@ struct probe {
 extern struct bus *bus;
 extern struct clock *guest_clock;
 extern uint64_t now_ns;
+extern uint64_t look_ns; /* that pass at each look at the clock */
 
 void fixture_setup(void);
 void fixture_teardown(void);

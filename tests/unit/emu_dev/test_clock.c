@@ -112,6 +112,24 @@ START_TEST(a_timer_that_is_late_for_itself_fires_once_a_run)
 }
 END_TEST
 
+START_TEST(time_stands_still_while_it_is_held)
+{
+    clock_hold(guest_clock);
+    uint64_t held = clock_now(guest_clock);
+    now_ns += 10;
+    clock_hold(guest_clock);
+    ck_assert_uint_eq(clock_now(guest_clock), held);
+    clock_release(guest_clock);
+    ck_assert_uint_eq(clock_now(guest_clock), held);
+    clock_release(guest_clock);
+    ck_assert_uint_eq(clock_now(guest_clock), held + 10);
+    now_ns += 10;
+    clock_hold(guest_clock); /* begins with the first look */
+    ck_assert_uint_eq(clock_now(guest_clock), held + 20);
+    clock_release(guest_clock);
+}
+END_TEST
+
 static void count(void *opaque)
 {
     ++*(unsigned *)opaque;
@@ -147,6 +165,7 @@ int main(void)
     tcase_add_test(tcase, arming_again_moves_a_timer);
     tcase_add_test(tcase, a_disarmed_timer_does_not_fire);
     tcase_add_test(tcase, a_timer_that_is_late_for_itself_fires_once_a_run);
+    tcase_add_test(tcase, time_stands_still_while_it_is_held);
     tcase_add_test(tcase, the_listener_hears_of_earlier_deadlines_only);
     tcase_add_test(tcase, the_base_is_what_it_was_set_to);
     return run_case(tcase, "clock");

@@ -350,6 +350,20 @@ START_TEST(an_edge_that_is_due_survives_a_write_to_another_channel)
 }
 END_TEST
 
+/* As when the host takes the CPU away in the middle of a write. */
+START_TEST(a_one_shot_shorter_than_its_own_write_interrupts)
+{
+    for (uint16_t count = 1; count < 40; count++) {
+        look_ns = 20000;
+        set_mode(0, 4, count);
+        unsigned before = irq0.rises;
+        look_ns = 0;
+        advance(1000000);
+        ck_assert_uint_eq(irq0.rises, before + 1);
+    }
+}
+END_TEST
+
 START_TEST(channel_0_in_mode_0_interrupts_once)
 {
     set_mode(0, 0, 100);
@@ -390,6 +404,7 @@ int main(void)
     tcase_add_test(tcase, read_back_latches_several_counters_at_once);
     tcase_add_test(tcase, channel_0_interrupts_once_a_period_and_never_drifts);
     tcase_add_test(tcase, channel_0_in_mode_0_interrupts_once);
+    tcase_add_test(tcase, a_one_shot_shorter_than_its_own_write_interrupts);
     tcase_add_test(tcase,
                    an_edge_that_is_due_survives_a_write_to_another_channel);
     return run_case(tcase, "i8254");

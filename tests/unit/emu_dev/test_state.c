@@ -103,8 +103,8 @@ static void create(struct board *board)
     memset(board, 0, sizeof(*board));
     for (unsigned i = 0; i < 4; i++)
         host.serial[i].write = write_nowhere;
-    ck_assert_int_eq(bus_create(&board->bus, &board->stats), 0);
     ck_assert_int_eq(clock_create(&board->clock, board_now, board), 0);
+    ck_assert_int_eq(bus_create(&board->bus, &board->stats, board->clock), 0);
     ck_assert_int_eq(
         machine_pc_create(&board->pc, board->bus, board->clock, &host), 0);
     machine_pc_reset(board->pc);
@@ -113,8 +113,8 @@ static void create(struct board *board)
 static void destroy(struct board *board)
 {
     machine_pc_destroy(board->pc);
-    clock_destroy(board->clock);
     bus_destroy(board->bus);
+    clock_destroy(board->clock);
 }
 
 static struct state_image save(const struct board *board)
