@@ -23,6 +23,7 @@
 
 #define PATIENCE_MAX 65536u
 #define NO_USER      0u
+#define BRIDGE       16u /* pages without sptes between two that are dropped */
 
 static uint32_t user_id(const struct window *window, uint32_t index)
 {
@@ -151,38 +152,64 @@ static bool set_has(const struct entry_set *set, uint32_t i)
     return (set->word[i / 64] >> (i % 64)) & 1;
 }
 
-/* Drop the stale pages of one user, dense runs of them at once: what lies
- * between may be pages without sptes, but no others. */
+/* The first member at or behind an entry; end if there is none. */
+static uint32_t set_next(const struct entry_set *set, uint32_t i, uint32_t end)
+{
+    while (i < end) {
+        uint64_t left = set->word[i / 64] >> (i % 64);
+        if (left != 0) {
+            i += (uint32_t)__builtin_ctzll(left);
+            return i < end ? i : end;
+        }
+        i = (i | 63) + 1;
+    }
+    return end;
+}
+
+/* Whether nothing is between two entries of a user but pages without sptes, and
+ * not many of those: they may be unmapped along. */
+static bool can_bridge(const struct window *window, uint32_t first,
+                       uint32_t end)
+{
+    if (end - first > BRIDGE)
+        return false;
+    while (first < end && window_spte(window, first).v == 0)
+        first++;
+    return first == end;
+}
+
+/* Drop the stale pages of one user, dense runs of them at once. A table may have
+ * thousands of users: what is not stale is not looked at. */
 static void drop_stale(struct mmu *mmu, uint32_t id,
-                       const struct entry_set *stale, uint32_t low,
-                       uint32_t high)
+                       const struct entry_set *stale, uint32_t high)
 {
     struct window *window = user_window(mmu, id);
     uint32_t base = (id & (REGION_MAX - 1)) << region_shift(mmu);
-    uint32_t first = high, end = high;
-    for (uint32_t i = low; i <= high; i++) {
-        bool present = i < high && window_spte(window, base + i).v != 0;
-        if (!present && i < high)
+    uint32_t first = 0, end = 0;
+    for (uint32_t i = set_next(stale, 0, high); i < high;
+         i = set_next(stale, i + 1, high)) {
+        if (window_spte(window, base + i).v == 0)
             continue;
-        if (i < high && set_has(stale, i)) {
-            if (first == high)
-                first = i;
-            end = i + 1;
-        } else if (first < high) {
-            spt_drop(mmu, window, base + first, end - first);
-            first = high;
+        if (first == end || !can_bridge(window, base + end, base + i)) {
+            if (first != end)
+                spt_drop(mmu, window, base + first, end - first);
+            first = i;
         }
+        end = i + 1;
     }
+    if (first != end)
+        spt_drop(mmu, window, base + first, end - first);
 }
 
 /* Write-protect the pages of one user that lost no more than R/W. */
 static void narrow(struct mmu *mmu, uint32_t id, const struct entry_set *set,
-                   uint32_t low, uint32_t high)
+                   uint32_t high)
 {
     struct window *window = user_window(mmu, id);
     uint32_t base = (id & (REGION_MAX - 1)) << region_shift(mmu);
     uint32_t count;
-    for (uint32_t i = low; i < high; i += count + 1) {
+    for (uint32_t i = set_next(set, 0, high); i < high;
+         i = set_next(set, i + count + 1, high)) {
         for (count = 0; i + count < high && set_has(set, i + count) &&
                         (window_spte(window, base + i + count).v & SPTE_WRITE);
              count++)
@@ -224,8 +251,10 @@ bool leaf_check(struct mmu *mmu, struct leaf *leaf, uint32_t low, uint32_t high)
     compare(mmu, leaf, low, high, &stale, &narrowed);
     for (uint32_t id = leaf->users; id != NO_USER;
          id = user_region(mmu, id)->next) {
-        drop_stale(mmu, id, &stale, low, high);
-        narrow(mmu, id, &narrowed, low, high);
+        if (user_region(mmu, id)->present == 0)
+            continue;
+        drop_stale(mmu, id, &stale, high);
+        narrow(mmu, id, &narrowed, high);
     }
     return true;
 }

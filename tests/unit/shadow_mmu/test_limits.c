@@ -3,8 +3,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-/* Budgets: VMAs and windows. */
+/* Budgets: VMAs, windows and time. */
 
 START_TEST(one_frame_mapped_everywhere_stays_within_the_budget)
 {
@@ -96,6 +97,31 @@ START_TEST(more_roots_than_windows_evict_the_oldest)
 }
 END_TEST
 
+/* Looking at each page of each user would take milliseconds for every change. */
+START_TEST(a_table_that_a_thousand_regions_share_changes_at_once)
+{
+    struct mmu_limits limits = {
+        .vmas = 10000, .user_windows = 1, .patience = UINT32_MAX};
+    mmu_set_limits(model->mmu, &limits);
+    for (uint32_t i = 0; i < 1024; i++)
+        put(KERNEL, i, frame(DATA + i % 8) | RWX);
+    for (uint32_t region = 1; region < 1024; region++) {
+        put(ROOT_A, region, frame(KERNEL) | RWX);
+        ck_reads(region << 22, DATA);
+        ck_reads((region << 22) + 0x3ff000, DATA + 7);
+    }
+    clock_t begin = clock();
+    for (uint32_t round = 0; round < 1000; round++) {
+        put(KERNEL, 0x11, frame(DATA + round % 2) | RWX);
+        put(KERNEL, 0x311, frame(DATA + round % 2) | RWX);
+        load_root(ROOT_A);
+    }
+    ck_assert_int_lt((clock() - begin) * 2 / CLOCKS_PER_SEC, 3);
+    ck_reads((5u << 22) + 0x11000, DATA + 1);
+    ck_reads((1023u << 22) + 0x311000, DATA + 1);
+}
+END_TEST
+
 START_TEST(two_machines_in_a_process_have_windows_of_their_own)
 {
     struct model *first = model, *second = model_create(MMU_TRACE_DEFAULT);
@@ -119,5 +145,7 @@ void add_limit_tests(TCase *tcase)
     tcase_add_test(tcase,
                    traces_that_need_more_vmas_than_there_are_hold_all_the_same);
     tcase_add_test(tcase, more_roots_than_windows_evict_the_oldest);
+    tcase_add_test(tcase,
+                   a_table_that_a_thousand_regions_share_changes_at_once);
     tcase_add_test(tcase, two_machines_in_a_process_have_windows_of_their_own);
 }
