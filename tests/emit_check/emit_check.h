@@ -18,10 +18,11 @@
  *              instruction, and none of VEX, EVEX or XOP but four flagless shifts.
  *   flags      The translator's own write no flags, copied ones only the arithmetic
  *              ones and DF: TF, AC or NT are the monitor's.
- *   registers  rsp, r13, r14 and r15 are not written, but rsp by CALL, RET and the
+ *   registers  rsp, r13, r14 and r15 are no operand, but rsp of CALL, RET and the
  *              PUSHFQ and POP of PUSHF, in balance: the window, the lookup table,
- *              the vcpu and the host call stack stay what they are. At whatever
- *              leaves or enters, the guest's registers are zero-extended.
+ *              the vcpu and the host call stack stay what they are, and where they
+ *              are is not told. At whatever leaves or enters, the guest's registers
+ *              are zero-extended.
  *   memory     An operand is at gs: with a 32-bit address (the window and the gaps
  *              around it are all that this can name); or in a field of the vcpu
  *              that code may use, of its size; or in the lookup table, to jump

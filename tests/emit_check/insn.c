@@ -107,13 +107,51 @@ static bool is_register_allowed(const struct emit_check *check,
         return false;
     if (number == R_RSP)
         return o->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN && moves_rsp(h);
+    /* Where they are is the host's secret, too. */
     if (number >= R_R13)
-        return !write;
+        return false;
     /* Copied instructions have no business with the scratch registers. */
     return guests || !write || is_own(check, h);
 }
 
+/* LEA names the window's base for string instructions, and nothing else of the
+ * monitor's. */
+static bool is_address_allowed(const struct host_insn *h)
+{
+    const ZydisDecodedOperandMem *m = &h->op[1].mem;
+    unsigned base = register_number(m->base);
+    unsigned index = register_number(m->index);
+    unsigned to = register_number(h->op[0].reg.value);
+
+    if (h->in.mnemonic != ZYDIS_MNEMONIC_LEA)
+        return true;
+    if (index == R_R13)
+        return h->op[0].size == 64 && base == to &&
+               (to == R_RSI || to == R_RDI);
+    return (base == R_NONE || (base < R_R13 && base != R_RSP)) &&
+           (index == R_NONE || index < R_R13);
+}
+
 /* ---- The rest ---- */
+
+/* Branches and the stack's instructions: near, of 64 bits, with no prefix but that
+ * of JECXZ, and RET without a number. */
+static bool is_form_allowed(const struct host_insn *h)
+{
+    bool jecxz = h->in.mnemonic == ZYDIS_MNEMONIC_JECXZ;
+
+    if (h->in.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+        return false;
+    if (h->in.meta.branch_type == ZYDIS_BRANCH_TYPE_NONE && !moves_rsp(h))
+        return true;
+    for (unsigned i = 0; i < h->in.raw.prefix_count; i++) {
+        uint8_t prefix = h->in.raw.prefixes[i].value;
+
+        if (!(prefix == 0x67 && jecxz) && (prefix & 0xf0) != 0x40)
+            return false;
+    }
+    return h->in.mnemonic != ZYDIS_MNEMONIC_RET || h->in.length == 1;
+}
 
 /* 64-bit operations are the translator's own, and do no arithmetic but LEA's. */
 static bool is_wide_allowed(const struct emit_check *check,
@@ -153,6 +191,10 @@ bool insn_judge(struct emit_check *check, uint32_t index)
         if (h->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
             !is_register_allowed(check, h, &h->op[i]))
             return emit_refuse(check, index, "a register of the monitor");
+    if (!is_address_allowed(h))
+        return emit_refuse(check, index, "a register of the monitor");
+    if (!is_form_allowed(h))
+        return emit_refuse(check, index, "another form of a branch");
     if (!is_wide_allowed(check, h))
         return emit_refuse(check, index, "a 64-bit operation");
     if (!are_flags_allowed(h, copied))

@@ -137,8 +137,9 @@ static bool is_table(const struct host_insn *h, const ZydisDecodedOperand *o)
     unsigned index = register_number(o->mem.index);
     int64_t at = o->mem.disp.value;
 
-    if (h->in.mnemonic != ZYDIS_MNEMONIC_JMP &&
-        h->in.mnemonic != ZYDIS_MNEMONIC_CALL)
+    if ((h->in.mnemonic != ZYDIS_MNEMONIC_JMP &&
+         h->in.mnemonic != ZYDIS_MNEMONIC_CALL) ||
+        o->size != 64)
         return false;
     if (index == R_NONE)
         return at >= 0 && at < len && at % 8 == 0;

@@ -24,6 +24,7 @@
 #define BTS      CODE("\x0f\xab\x03") /* bts [ebx], eax */
 #define PUSHF    CODE("\x9c")
 #define CLI      CODE("\xfa")
+#define RET      CODE("\xc3")
 #define JMP      CODE("\xff\xe0") /* jmp eax */
 #define FLAT     0u
 #define LEA_R8   "\x44\x8d\x03" /* lea r8d, [rbx] */
@@ -83,7 +84,7 @@ static const struct row {
     {"table, no target", JMP, CODE("\x41\xff\x66\x08"), "left for an address that is not in r8d", FLAT, 0, 0},
     {"table, a load", MOV, CODE("\x41\x8b\x06"), memory, FLAT, 0, 0},
     {"jmp to a register", JMP, CODE("\xff\xe0"), "left for an address that is not in r8d", FLAT, 0, 0},
-    {"jmp through the window", JMP, CODE("\x65\x67\xff\x20"), "left for an address that is not in r8d", FLAT, 0, 0},
+    {"jmp through the window", JMP, CODE("\x65\x67\xff\x20"), "another form of a branch", FLAT, 0, 0},
 
     {"rsp", NOP, CODE("\x48\x89\xc4"), monitors, FLAT, 0, 0},
     {"esp", ADD, CODE("\x01\xc4"), monitors, FLAT, 0, 0},
@@ -95,6 +96,19 @@ static const struct row {
     {"a copy to r9", ADD, CODE("\x41\x01\xc1"), monitors, FLAT, 0, 0},
     {"a segment", NOP, CODE("\x8e\xd8"), monitors, FLAT, 0, 0},
     {"a control register", NOP, CODE("\x0f\x22\xd8"), monitors, FLAT, 0, 0},
+
+    {"r13, read", NOP, CODE("\x44\x89\xe8"), monitors, FLAT, 0, 0},
+    {"r15, stored", PUSHF, CODE("\x4d\x89\x7f\x50"), monitors, FLAT, 0, 0},
+    {"r14, in an address", NOP, CODE("\x41\x8d\x46\x01"), monitors, FLAT, 0, 0},
+    {"r13, for no string", NOP, CODE("\x42\x8d\x44\x28\0"), monitors, FLAT, 0, 0},
+
+    {"call far", JMP, CODE("\x41\x89\xc0\x41\xff\x5e\x08"), "another form of a branch", FLAT, 0, 0},
+    {"jmp far", JMP, CODE("\x41\x89\xc0\x41\xff\x6e\x08"), "another form of a branch", FLAT, 0, 0},
+    {"jmp of 16 bits", JMP, CODE("\x41\x89\xc0\x66\x41\xff\x66\x08"), "another form of a branch", FLAT, 0, 0},
+    {"ret", RET, CODE("\x41\x89\xc0\xc3"), "code that nothing leads to", FLAT, 0, 0},
+    {"ret far", RET, CODE("\x41\x89\xc0\xcb"), "another form of a branch", FLAT, 0, 0},
+    {"ret n", RET, CODE("\x41\x89\xc0\xc2\x08\0"), "another form of a branch", FLAT, 0, 0},
+    {"pop of 16 bits", PUSHF, CODE("\x9c\x66\x41\x58"), "another form of a branch", FLAT, 0, 0},
 
     {"push", CODE("\x50"), CODE("\x50"), foreign, FLAT, 0, 0},
     {"pop", CODE("\x58"), CODE("\x58"), foreign, FLAT, 0, 0},

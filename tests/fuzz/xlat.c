@@ -37,6 +37,12 @@ struct choice {
 
 static uint8_t *pages; /* two, with nothing around them */
 static uint8_t soft_sites;
+static struct {
+    uint64_t inputs;
+    uint64_t tus;
+    uint64_t guest_insns;
+    uint64_t host_insns;
+} totals;
 
 static void NORETURN fail(const struct emit_check *check, const char *why)
 {
@@ -55,6 +61,23 @@ static uint8_t *map_pages(void)
         mprotect(at + PAGE_SIZE, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE) != 0)
         abort();
     return at + PAGE_SIZE;
+}
+
+static void print_totals(void)
+{
+    fprintf(stderr,
+            "xlat inputs=%llu tus=%llu guest_insns=%llu host_insns=%llu\n",
+            (unsigned long long)totals.inputs, (unsigned long long)totals.tus,
+            (unsigned long long)totals.guest_insns,
+            (unsigned long long)totals.host_insns);
+}
+
+/* Once. FUZZ_STATS=1: say at the end what was done. */
+static void begin(void)
+{
+    pages = map_pages();
+    if (getenv("FUZZ_STATS") != NULL && atexit(print_totals) != 0)
+        abort();
 }
 
 static bool is_soft(void *opaque, gfn_t gfn, uint32_t offset)
@@ -198,6 +221,8 @@ static void translate(struct stage *stage, struct emit_check *check,
         judge_refusal(&request, stage->config.features);
         return;
     }
+    totals.tus++;
+    totals.guest_insns += ccf->insn_count;
     judge_source(ccf);
     judge(stage, check, ccf);
     if (choice->options & (OPTION_CHAIN | OPTION_TABLE)) {
@@ -226,7 +251,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     data += sizeof(choice);
     len -= sizeof(choice);
     if (pages == NULL)
-        pages = map_pages();
+        begin();
+    totals.inputs++;
     offset = (choice.offset[0] | (uint32_t)choice.offset[1] << 8) & PAGE_MASK;
     memset(pages, FILLER, 2 * PAGE_SIZE);
     if (len > 2 * PAGE_SIZE - offset)
@@ -248,6 +274,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (check == NULL)
         abort();
     translate(&stage, check, &choice);
+    totals.host_insns += emit_check_count(check);
     emit_check_destroy(check);
     stage_fini(&stage);
     return 0;
