@@ -99,7 +99,8 @@ static void forget_user_window(struct mmu *mmu, struct window *window)
 static void drop_all(struct mmu *mmu)
 {
     for (uint32_t i = 1; i < WINDOW_COUNT; i++)
-        forget_user_window(mmu, &mmu->window[i]);
+        if (mmu->window[i].in_use)
+            forget_user_window(mmu, &mmu->window[i]);
     spt_drop_window(mmu, kernel_window(mmu));
     mmu->host.user_switched(mmu->host.opaque);
 }

@@ -37,8 +37,6 @@ enum end {
     END_NONE
 };
 
-static uint8_t saved_ram[BIG + BIG_RAM];
-
 static void NORETURN fail(const struct pair *p, const char *what, uint32_t at)
 {
     pair_report(p, at);
@@ -101,15 +99,14 @@ static enum end go_ahead(const struct pair *p)
 static enum end look_ahead(const struct pair *p)
 {
     struct machine *m = p->interp;
-    const size_t len = m->config.ram_len;
     const uint64_t count = machine_exceptions(m);
     const uint64_t outside = m->outside;
     const struct vcpu vcpu = m->vcpu;
     enum end end;
 
-    memcpy(saved_ram, machine_ram(m, 0), len);
+    world_save(m);
     end = go_ahead(p);
-    memcpy(machine_ram(m, 0), saved_ram, len);
+    world_restore(m);
     machine_set_vcpu(m, &vcpu);
     m->stats.count[STAT_EXCEPTIONS] = count;
     m->outside = outside;

@@ -31,7 +31,6 @@ void pair_reset(struct pair *p, const struct setup *setup)
 
     p->setup = *setup;
     p->start = p->bt->vcpu;
-    bt_flush(bt);
     memset(bt->sites, 0, sizeof(bt->sites));
     memset(bt->code, 0, sizeof(bt->code));
     memset(bt->users, 0, sizeof(bt->users));

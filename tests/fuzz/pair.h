@@ -19,8 +19,8 @@ struct pair {
 void pair_create(struct pair *pair, const struct setup *setup);
 void pair_destroy(struct pair *pair);
 
-/* As new, with another setup, which makes machines of the same kind. Cheaper
- * than a new pair. */
+/* As new but for memory, with another setup, which makes machines of the same
+ * kind; before a fresh pair_load(). Cheaper than a new pair. */
 void pair_reset(struct pair *pair, const struct setup *setup);
 
 /* Both get the image (world_load()) and the state in pair->start. */

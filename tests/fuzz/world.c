@@ -215,6 +215,29 @@ void world_load(struct machine *bt, struct machine *interp, bool wild,
         machine_stored(bt, BIG + at, PAGE_SIZE);
 }
 
+/* Two ranges: [0, low_len()), and [BIG, BIG + BIG_RAM) if there is paging. */
+static uint8_t saved[FLAT_RAM];
+static uint8_t saved_big[BIG_RAM];
+
+static uint32_t low_len(const struct machine *m)
+{
+    return m->config.ram_len > BIG ? USED : (uint32_t)m->config.ram_len;
+}
+
+void world_save(const struct machine *m)
+{
+    memcpy(saved, machine_ram(m, 0), low_len(m));
+    if (m->config.ram_len > BIG)
+        memcpy(saved_big, machine_ram(m, BIG), BIG_RAM);
+}
+
+void world_restore(struct machine *m)
+{
+    memcpy(machine_ram(m, 0), saved, low_len(m));
+    if (m->config.ram_len > BIG)
+        memcpy(machine_ram(m, BIG), saved_big, BIG_RAM);
+}
+
 /* ---- Registers ---- */
 
 static uint32_t wild_value(void)

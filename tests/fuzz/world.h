@@ -57,6 +57,10 @@ uint8_t *world_build(const struct setup *setup);
 void world_load(struct machine *bt, struct machine *interp, bool wild,
                 bool fresh);
 
+/* Keep what a tame run may change of a machine's RAM, and bring it back. */
+void world_save(const struct machine *m);
+void world_restore(struct machine *m);
+
 /* A linear address of code, anywhere. */
 gip_t world_any_gip(const struct setup *setup);
 
