@@ -95,7 +95,7 @@ static bool fetch_gate(struct interp *interp, const struct exc *exc,
     if (!descriptor_is_present(gate))
         return idt_fault(interp, EXC_NP, exc);
     if (descriptor_type(gate) == SYS_TASK_GATE)
-        return not_modelled(interp, "a task gate in the IDT");
+        return task_gate_enter(interp, gate, "a task gate in the IDT");
     return true;
 }
 

@@ -72,6 +72,8 @@ static bool to_code_segment(struct interp *interp, const struct far_target *far,
 
     if (!allowed)
         return selector_fault(interp, EXC_GP, far->selector);
+    if (!descriptor_is_present(d))
+        return selector_fault(interp, EXC_NP, far->selector);
     return transfer_same_level(interp, &target, far->is_call, far->size);
 }
 
@@ -171,7 +173,9 @@ static bool to_task(struct interp *interp, const struct descriptor *d)
 {
     if (!check_gate(interp, d))
         return false;
-    if (descriptor_type(d) != SYS_TASK_GATE && (d->selector & SELECTOR_LDT))
+    if (descriptor_type(d) == SYS_TASK_GATE)
+        return task_gate_enter(interp, d, "a task switch");
+    if (d->selector & SELECTOR_LDT)
         return selector_fault(interp, EXC_GP, d->selector);
     return not_modelled(interp, "a task switch");
 }

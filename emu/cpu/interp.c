@@ -328,7 +328,9 @@ static enum step debug_trap(struct interp *interp, enum step step, uint32_t dr6)
     return STEP_FAULT;
 }
 
-/* One instruction with TF, RF, breakpoints or an inhibition. */
+/* One instruction with TF, RF, breakpoints or an inhibition. RF outlives one that
+ * faults, to be restarted; software interrupts push it as 0 (SDM 3B 17.3.1.1
+ * "Instruction-Breakpoint Exception Condition"). */
 static enum step execute_special(struct interp *interp)
 {
     struct vcpu *vcpu = interp->vcpu;
@@ -352,6 +354,8 @@ static enum step execute_special(struct interp *interp)
     step = execute(interp);
     if (old_inhibit != INHIBIT_NONE)
         vcpu->inhibit = INHIBIT_NONE;
+    if (step == STEP_FAULT && vcpu->exc.kind != EXC_KIND_FAULT)
+        return step;
     if (step == STEP_FAULT || step == STEP_FREEZE || step == STEP_STOP) {
         vcpu->eflags |= old_flags & FLAG_RF;
         return step;

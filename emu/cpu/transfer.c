@@ -27,6 +27,25 @@ void code_target_load(struct interp *interp, const struct code_target *target)
     interp->vcpu->cpl = (uint8_t)target->cpl;
 }
 
+/* SDM 2A "CALL", TASK-GATE, and "INT n": an available TSS of the GDT. */
+bool task_gate_enter(struct interp *interp, const struct descriptor *gate,
+                     const char *what)
+{
+    uint16_t selector = gate_selector(gate);
+    struct descriptor tss;
+
+    if (selector & SELECTOR_LDT)
+        return selector_fault(interp, EXC_GP, selector);
+    if (!descriptor_fetch(interp, selector, EXC_GP, &tss))
+        return false;
+    if (descriptor_is_segment(&tss) || (descriptor_type(&tss) != SYS_TSS16 &&
+                                        descriptor_type(&tss) != SYS_TSS32))
+        return selector_fault(interp, EXC_GP, selector);
+    if (!descriptor_is_present(&tss))
+        return selector_fault(interp, EXC_NP, selector);
+    return not_modelled(interp, what);
+}
+
 /* SDM 2B "RET", "IRET": the return address's code segment. */
 static bool check_return_cs(struct interp *interp, uint16_t selector,
                             struct descriptor *d)

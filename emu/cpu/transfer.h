@@ -26,6 +26,12 @@ MUST_CHECK bool code_target_mark(struct interp *interp,
 /* Load CS and CPL. The caller sets eip or next_eip. */
 void code_target_load(struct interp *interp, const struct code_target *target);
 
+/* A task gate, whose own checks have passed: those of the TSS that it names, up to
+ * the switch, which is not modelled. Always false. */
+MUST_CHECK bool task_gate_enter(struct interp *interp,
+                                const struct descriptor *gate,
+                                const char *what);
+
 /* The common half of RETF and IRET: CS:EIP were read from the stack. */
 struct far_return {
     uint16_t cs;

@@ -244,6 +244,10 @@ static const struct gate_case {
      U_CODE & ~3                                                                                 },
     {(uint64_t)(SEG_P | SYS_INT_GATE32) << 40 | SMALL_CODE << 16 | 0x1000,
      EXC_GP,                                                                       0             },
+    {(uint64_t)(SEG_P | SYS_TASK_GATE) << 40 | K_DATA << 16,               EXC_GP, K_DATA        },
+    {(uint64_t)(SEG_P | SYS_TASK_GATE) << 40 | OUTSIDE << 16,              EXC_GP, OUTSIDE       },
+    {(uint64_t)(SEG_P | SYS_TASK_GATE) << 40 | (TSS2 | 4) << 16,           EXC_GP,
+     TSS2 | 4                                                                                    },
 };
 
 START_TEST(broken_gates_fault)
@@ -491,6 +495,21 @@ START_TEST(int_n_returns_to_the_next_instruction)
 }
 END_TEST
 
+/* SDM 3B 17.3.1.1 "Instruction-Breakpoint Exception Condition": RF was cleared
+ * at the start of the instruction. */
+START_TEST(software_interrupts_push_rf_as_zero)
+{
+    static const char *const bytes[] = {"\xcd\x1f", "\xcc\x90", "\xce\x90",
+                                        "\xf1\x90"};
+
+    put_idt(m, 0x1f, make_gate(K_CODE, TARGET, SYS_TRAP_GATE32, 3));
+    m->vcpu.eflags |= FLAG_RF | FLAG_OF;
+    ck_assert_int_eq(machine_exec(m, bytes[_i], 2), VCPU_EXIT_EXC);
+    exc_deliver(m->interp, &m->vcpu.exc);
+    ck_assert_uint_eq(stack_word(m, 2), FLAG_OF | FLAG_ONE);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("exc");
@@ -510,6 +529,7 @@ static Suite *suite(void)
     tcase_add_test(tc, a_page_fault_sets_cr2);
     tcase_add_test(tc, other_faults_keep_cr2);
     tcase_add_test(tc, int_n_returns_to_the_next_instruction);
+    tcase_add_loop_test(tc, software_interrupts_push_rf_as_zero, 0, 4);
     suite_add_tcase(s, tc);
 
     tc = tcase_create("checks");

@@ -307,10 +307,14 @@ START_TEST(far_transfers_through_memory)
 }
 END_TEST
 
+/* Presence of the target comes first, its limit last (SDM 2A "CALL",
+ * NONCONFORMING-CODE-SEGMENT). */
 START_TEST(a_far_call_without_room_is_a_stack_fault)
 {
     m->vcpu.seg[SEG_SS].limit = MACHINE_STACK - 8;
     ck_fault(far(CALL, K_CODE, TARGET), m, EXC_SS, 0);
+    ck_fault(far(CALL, SMALL_CODE, TARGET), m, EXC_SS, 0);
+    ck_fault(far(CALL, NP_CODE, TARGET), m, EXC_NP, NP_CODE);
 }
 END_TEST
 
@@ -522,11 +526,20 @@ START_TEST(task_gates_stop_the_machine)
 }
 END_TEST
 
+/* By itself, and behind a task gate (SDM 2A "CALL", TASK-GATE). */
 START_TEST(a_busy_tss_is_no_target)
 {
     put_descriptor(m, TSS2,
                    make_descriptor(TSS16_AT, 0x2b, SEG_P | SYS_TSS16_BUSY));
     ck_fault(far(JMP, TSS2, 0), m, EXC_GP, TSS2);
+    ck_fault(far(CALL, TASK_GATE, 0), m, EXC_GP, TSS2);
+}
+END_TEST
+
+START_TEST(a_task_gate_needs_a_present_tss)
+{
+    put_descriptor(m, TSS2, make_descriptor(TSS16_AT, 0x2b, SYS_TSS16));
+    ck_fault(far(CALL, TASK_GATE, 0), m, EXC_NP, TSS2);
 }
 END_TEST
 
@@ -577,6 +590,7 @@ static Suite *suite(void)
     tcase_add_test(tc, task_switches_stop_the_machine);
     tcase_add_test(tc, task_gates_stop_the_machine);
     tcase_add_test(tc, a_busy_tss_is_no_target);
+    tcase_add_test(tc, a_task_gate_needs_a_present_tss);
     suite_add_tcase(s, tc);
 
     return s;
