@@ -325,6 +325,8 @@ void spt_drop_window(struct mmu *mmu, struct window *window)
         spt_drop_region(mmu, window, index);
     }
     for (uint32_t i = 0; i < SPT_COUNT; i++) {
+        if (window->spt[i] == NULL) /* most */
+            continue;
         free(window->spt[i]);
         window->spt[i] = NULL;
     }
