@@ -4,7 +4,8 @@
 
 /*
  * PURPOSE: where choices come from: a generator, the same ones for a seed; or
- * the bytes of an input, and 0 behind its end.
+ * the bytes of an input, and 0 behind its end. An expression makes one choice, or
+ * compilers would differ in what an input means.
  */
 #include <stddef.h>
 

@@ -39,8 +39,10 @@ static const struct {
 
 struct setup setup_choose(void)
 {
-    struct setup s = {.user = below(2), .count = below(8) != 0};
+    struct setup s = {0};
 
+    s.user = below(2);
+    s.count = below(8) != 0;
     s.paging = (enum paging)below(PAGINGS);
     if (s.user && s.paging == FLAT)
         s.paging = PAGING_32;
@@ -240,6 +242,12 @@ void world_restore(struct machine *m)
 
 /* ---- Registers ---- */
 
+/* Up to 7 bytes before one of eight pages. */
+static uint32_t before_page(uint32_t which)
+{
+    return DATA + PAGE_SIZE * (which / 8) - which % 8;
+}
+
 static uint32_t wild_value(void)
 {
     static const uint32_t edge[] = {
@@ -251,7 +259,7 @@ static uint32_t wild_value(void)
     case 1: return rnd();
     case 2: return CODE + below(CODE_LEN);
     case 3: return STACK + below(0x2000);
-    case 4: return (DATA + PAGE_SIZE * below(8)) - below(8);
+    case 4: return before_page(below(64));
     case 5: return below(2) ? ROOT_A : ROOT_B;
     case 6: return below(2) ? ALIAS + below(CODE_LEN) : BIG + below(BIG_RAM);
     default: return DATA + below(0x4000);
@@ -263,10 +271,14 @@ static void put_fpu(uint8_t *fpu)
 {
     const uint16_t fcw = (uint16_t)(below(4) ? 0x37f : 0x340 | below(64));
     const uint16_t top = (uint16_t)(below(8) << 11);
-    const uint32_t mxcsr =
-        below(4) ? 0x1f80u : (0x1f80u & rnd()) | (rnd() & 0xe040u);
-    struct choices before = choices_fork();
+    uint32_t mxcsr = 0x1f80;
+    struct choices before;
 
+    if (below(4) == 0) {
+        mxcsr &= rnd();
+        mxcsr |= rnd() & 0xe040u;
+    }
+    before = choices_fork();
     memcpy(fpu, &fcw, sizeof(fcw));
     memcpy(fpu + 2, &top, sizeof(top));
     fpu[4] = (uint8_t)rnd();
@@ -372,6 +384,8 @@ gip_t world_any_gip(const struct setup *setup)
 
 void world_start(struct vcpu *v, const struct setup *setup, gip_t gip)
 {
+    uint32_t eflags;
+
     system_enter(v, &kernel, setup->user);
     put_control(v, setup);
     if (below(3) == 0)
@@ -380,9 +394,10 @@ void world_start(struct vcpu *v, const struct setup *setup, gip_t gip)
         v->cpl = (uint8_t)(1 + below(2));
     if (below(2))
         put_fpu(v->fpu);
-    vcpu_set_eflags(v, (rnd() & (FLAGS_ARITH | FLAG_DF | FLAG_IF)) |
-                           (setup->user ? FLAG_IOPL : 0) |
-                           (v->cpl % 3 ? below(4) << FLAG_IOPL_SHIFT : 0));
+    eflags = rnd() & (FLAGS_ARITH | FLAG_DF | FLAG_IF);
+    eflags |= setup->user ? FLAG_IOPL : 0;
+    eflags |= v->cpl % 3 ? below(4) << FLAG_IOPL_SHIFT : 0;
+    vcpu_set_eflags(v, eflags);
     for (unsigned i = 0; i < REG_COUNT; i++)
         v->regs[i] = wild_value();
     if (below(4))
