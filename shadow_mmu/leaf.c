@@ -272,6 +272,7 @@ void leaf_flush(struct mmu *mmu, struct leaf *leaf)
 {
     if (leaf->synced)
         return;
+    stat_inc(mmu->vcpu->stats, STAT_LEAF_FLUSHES);
     if (leaf_check(mmu, leaf, leaf->low, leaf->high)) {
         leaf->quiet = 0;
     } else if (++leaf->quiet >= leaf->patience) {

@@ -14,7 +14,8 @@
  *   - reserved bits of entries: not set there;
  *   - a read-modify-write that faults may report a read, and one through a
  *     stale translation may read by that and write by a new one;
- *   - a page fault does not end what is cached of the page.
+ *   - a page fault does not end what is cached of the page;
+ *   - INVLPG drops 4 KiB of a large page.
  */
 #include "lib/cpu.h"
 #include "lib/desc.h"
@@ -263,7 +264,14 @@ static void change_pte(uint32_t region, uint32_t page)
     switch (random_below(6)) {
     case 0: now = one_in(2) ? 0 : now & ~(uint64_t)PG_P; break;
     case 1: now &= ~(uint64_t)PG_W; break;
-    case 2: now ^= one_in(2) ? PG_U : PG_W; break;
+    case 2:
+        if (paging_has_nx() && one_in(3)) {
+            stress_note(NOTE_NX);
+            now ^= PG_NX;
+        } else {
+            now ^= one_in(2) ? PG_U : PG_W;
+        }
+        break;
     case 3: now &= ~(uint64_t)ACCESSED_DIRTY; break;
     default: now = page_frame(frame) | random_flags(); break;
     }
@@ -461,7 +469,7 @@ static void invalidate(uint32_t region, uint32_t i)
     stress_note(NOTE_INVLPG);
     invlpg(page->va + random_below(PAGE));
     page_flushed(page);
-    if (!walk(root, page->va).large)
+    if (on_tcg || !walk(root, page->va).large)
         return;
     stress_note(NOTE_INVLPG_LARGE);
     for (uint32_t k = 0; k < PAGES; k++)
@@ -815,6 +823,25 @@ static void access_some(uint32_t region, uint32_t page)
     }
 }
 
+static void access_region(uint32_t region, uint32_t count)
+{
+    while (count--)
+        access_page(&pages[region][random_below(PAGES)]);
+}
+
+/* A large page that is in use becomes another; one INVLPG has to do. */
+static void swap_large(uint32_t region)
+{
+    uint32_t va = pages[region][0].va;
+    uint32_t slot = pde_slot_of(root, va);
+
+    for (uint32_t i = 0; i < 3; i++) {
+        entry_write(slot, large_pde(), va, false);
+        invalidate(region, random_below(PAGES));
+        access_region(region, 4);
+    }
+}
+
 /* As an operating system would before the next access. */
 static void repair(uint32_t region, uint32_t page)
 {
@@ -847,6 +874,8 @@ static void step(void)
         change_pde(region);
     else if (what < 14)
         change_many(region);
+    else if (what < 15)
+        swap_large(region);
     flush(region, page);
     for (uint32_t i = 1 + random_below(5); i; i--)
         access_some(region, page);

@@ -350,6 +350,34 @@ static void loop_body(void)
     }
 }
 
+/* A loop that stores to itself what is there already: code and data in one. */
+static void loop_of_data(void)
+{
+    static const uint8_t loop[] = {
+        0x81, 0x35, 0, 0, 0, 0, 0, 0, 0, 0, /* xor dword ptr [that imm], 0 */
+        0x40,                               /* inc eax */
+        0x49,                               /* dec ecx */
+        0x75, 0xF2,                         /* jnz to the XOR */
+        0xC3,
+    };
+    uint32_t at = area_va() + random_below(3 * PAGE);
+    uint32_t operand = at + 6;
+    uint32_t left = 3000;
+    uint32_t count = 0;
+    uint8_t bytes[sizeof(loop)];
+
+    stress_doing = "a loop that is data, too";
+    memcpy(bytes, loop, sizeof(loop));
+    memcpy(bytes + 2, &operand, 4);
+    put_bytes(at, bytes, sizeof(bytes));
+    stress_note(NOTE_LOOP_OF_DATA);
+    __asm__ volatile("call %2"
+                     : "+a"(count), "+c"(left)
+                     : "r"(at)
+                     : "edx", "memory", "cc");
+    CHECK_EQ(count, 3000);
+}
+
 /* call f; mov eax, imm; ret. f: mov [imm], ecx; ret */
 static void caller_changes(void)
 {
@@ -499,6 +527,7 @@ void smc_round(uint32_t number)
     area_init(number);
     if (number % 12 == 1)
         many_functions();
+    loop_of_data();
     for (uint32_t i = 0; i < 2; i++) {
         jit();
         for (uint32_t k = 0; k < 6; k++)

@@ -5,6 +5,7 @@
 popf is slower then, or ends with one clear line and status 1; its guest never
 sees anything wrong, and it never crashes.
 """
+import json
 import os
 import pathlib
 import random
@@ -124,6 +125,47 @@ def run_time(popf, shim, elf):
     print(f"checks: {checks}")
 
 
+def scattered(popf, shim, elf):
+    """A gigabyte of pages apart, and hardly a mapping to be had for them."""
+    for maps in ("1000", "1000000"): # the host has less than a million
+        status, words, _ = run(
+            popf, elf, "-m", "160", "-append", "storm seed=1", "-accel",
+            "bt,soft=none", "--stats=json",
+            env={"LD_PRELOAD": shim, "FAIL_MAPS": maps})
+        check(status == PASS, f"max_map_count {maps}: {status} {words}")
+        counters = json.loads(words)["counters"]
+        print(f"max_map_count {maps}: windows emptied "
+              f"{counters['vma_evictions']} times, {counters['vmas']} VMAs")
+        check(counters["vma_evictions"] > 0 or maps != "1000",
+              "a thousand was enough")
+
+
+def stress(popf, shim, elf):
+    """Calls fail while guests make trouble that they check."""
+    seed = int(os.environ.get("SEED", random.SystemRandom().getrandbits(32)))
+    print(f"SEED={seed}")
+    chance = random.Random(seed)
+    checks = survived = 0
+    for test in ("paging", "smc", "events", "fpu"):
+        guest_options = ("-append", f"{test} seed={seed} rounds=3", "-m", "32",
+                         "-accel", "bt,soft=none")
+        for calls in ("malloc", "mmap", "mprotect,munmap", "madvise,ioctl"):
+            status, words, total = run(popf, elf, *guest_options,
+                                       env=failing(shim, calls, 1 << 40))
+            check(status == PASS, f"{test} undisturbed: {status} {words}")
+            first = chance.randrange(max(total, 1))
+            count, every = chance.choice([(1, 1), (50, 1), (3000, 7)])
+            status, words, _ = run(
+                popf, elf, *guest_options,
+                env=failing(shim, calls, first, count, every))
+            survived += judge(f"{test}: {calls} from {first} of {total}, "
+                              f"{count} every {every}", status, words)
+            checks += 1
+    print(f"{survived} of {checks} survived")
+    scattered(popf, shim, elf)
+    print(f"checks: {checks + 4}")
+
+
 def limits(popf, shim, elf):
     """Limits of the process: address space, files, pending signals, VMAs."""
     checks = 0
@@ -204,4 +246,5 @@ def memory(popf, _shim, _elf):
 
 if __name__ == "__main__":
     sys.exit(guest.main({"set_up": set_up, "run_time": run_time,
-                         "limits": limits, "memory": memory}, sys.argv[1:]))
+                         "stress": stress, "limits": limits,
+                         "memory": memory}, sys.argv[1:]))

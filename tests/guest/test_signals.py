@@ -189,17 +189,37 @@ def processor_time(machine):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def lose_terminal(machine):
+    os.close(machine.slave)
+    machine.slave = os.open("/dev/null", os.O_RDONLY)
+    for fd in (machine.process.stdin, machine.process.stdout):
+        fd.close()
+    os.close(machine.master)
+    machine.master = os.open("/dev/null", os.O_RDONLY)
+
+
 def hang_up(popf, accel, elf):
     """The terminal goes away: popf ends, or, told to stay, does not spin."""
     with prompt(popf, accel, elf) as machine:
-        os.close(machine.slave)
-        machine.slave = os.open("/dev/null", os.O_RDONLY)
-        for fd in (machine.process.stdin, machine.process.stdout):
-            fd.close()
-        os.close(machine.master)
-        machine.master = os.open("/dev/null", os.O_RDONLY)
+        lose_terminal(machine)
         check(machine.process.wait(10) == 0, "status of a hang-up")
-    print("checks: 1")
+    kernel, initrd = guest.debian_guest("686")
+    nohup = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh",
+             *command(accel, "-initrd", "{initrd}", "-m", "256", "-append",
+                      "console=ttyS0 quiet")]
+    with OnTerminal(nohup, {"popf": popf, "kernel": kernel, "initrd": initrd},
+                    "popf told to stay") as machine:
+        machine.expect("guest:~# ", 120)
+        lose_terminal(machine)
+        time.sleep(0.5)
+        begin = processor_time(machine)
+        time.sleep(2)
+        check(machine.process.poll() is None, "ended, though told to stay")
+        used = processor_time(machine) - begin
+        check(used < 0.5, f"{used:.2f} s of processor time in 2 s")
+        machine.process.send_signal(signal.SIGTERM)
+        check(machine.process.wait(10) == 0, "status of SIGTERM")
+    print("checks: 4")
 
 
 def eof(popf, accel, elf):
@@ -292,6 +312,40 @@ def flood(popf, accel, elf):
     print("checks: 3")
 
 
+def queued(machine):
+    with open(f"/proc/{machine.process.pid}/status", encoding="utf-8") as file:
+        return [int(n) for n in
+                re.search(r"SigQ:\t(\d+)/(\d+)", file.read()).groups()]
+
+
+def queue(popf, accel, elf):
+    """Its queue of signals is full, again and again: kicks still arrive."""
+    full = 0
+    kernel, initrd = guest.debian_guest("686")
+    machine = guest.Machine(
+        ["prlimit", "--sigpending=500:500",
+         *command(accel, "-initrd", "{initrd}", "-m", "256", "-append",
+                  "console=ttyS0 quiet")],
+        {"popf": popf, "kernel": kernel, "initrd": initrd}, "popf flooded")
+    with machine:
+        machine.expect("guest:~# ", 120)
+        pid = machine.process.pid
+        machine.send(WORK)
+        for _ in range(40):
+            machine.process.send_signal(signal.SIGSTOP)
+            while not stopped(machine):
+                time.sleep(0.001)
+            for number in [KICK, signal.SIGWINCH, signal.SIGURG] * 600:
+                os.kill(pid, number)
+            full += queued(machine)[0] >= queued(machine)[1]
+            machine.process.send_signal(signal.SIGCONT)
+            time.sleep(0.02)
+        machine.expect("\nwork done", 120)
+        finish(machine)
+    check(full == 40, f"the queue was full {full} times of 40")
+    print("checks: 5")
+
+
 def attach(libc, pid):
     """Attach as a debugger does; signals that come first go to popf."""
     check(libc.ptrace(PTRACE_ATTACH, pid, None, None) == 0, "cannot attach")
@@ -347,4 +401,5 @@ def debugger(popf, accel, elf):
 if __name__ == "__main__":
     sys.exit(guest.main({"ends": ends, "stop": stop, "hang_up": hang_up,
                          "eof": eof, "streams": streams, "flood": flood,
+                         "queue": queue,
                          "debugger": debugger}, sys.argv[1:]))
