@@ -36,6 +36,7 @@ struct region {
     struct ccf **ccfs; /* by address; dead ones stay until eviction */
     uint32_t count;
     uint32_t capacity;
+    size_t table_len; /* bytes of its CCFs' tables */
 };
 
 struct tc {

@@ -67,7 +67,7 @@ void setup(void)
 
 void setup_large(void)
 {
-    setup_len(8 * MIB);
+    setup_len(24 * MIB);
 }
 
 void teardown(void)

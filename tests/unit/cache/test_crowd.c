@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cache_fixture.h"
 
+#include <stdlib.h>
 #include <time.h>
 
 /*
@@ -97,6 +98,24 @@ START_TEST(a_store_to_a_frame_with_a_crowd_of_ccfs_drops_it)
 }
 END_TEST
 
+/* 12 KiB of tables for 64 bytes of code. */
+START_TEST(tables_fill_a_region_as_code_does)
+{
+    const uint32_t points = 1000;
+
+    for (uint32_t i = 0; i < 15000; i++) {
+        struct ccf *ccf =
+            make(0x1000 + i, 7 + i / PAGE_SIZE, PAGE_SIZE, HOST_LEN);
+
+        free(ccf->points);
+        ccf->points = calloc(points, sizeof(*ccf->points));
+        ccf->point_count = points;
+        tc_insert(tc, ccf);
+    }
+    ck_assert_uint_gt(evicted_count, 20);
+}
+END_TEST
+
 void add_crowds(Suite *suite)
 {
     TCase *tcase = tcase_create("crowds");
@@ -108,5 +127,6 @@ void add_crowds(Suite *suite)
     tcase_add_test(tcase, ccfs_of_many_modes_are_found_at_once);
     tcase_add_test(tcase, a_store_to_a_frame_with_few_ccfs_drops_what_it_hits);
     tcase_add_test(tcase, a_store_to_a_frame_with_a_crowd_of_ccfs_drops_it);
+    tcase_add_test(tcase, tables_fill_a_region_as_code_does);
     suite_add_tcase(suite, tcase);
 }

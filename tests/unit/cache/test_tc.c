@@ -272,6 +272,8 @@ END_TEST
 
 /* ---- Eviction ---- */
 
+#define LONG_LEN (5u * HOST_LEN) /* as long as a CCF's tables here, or so */
+
 /* Fill until a region is evicted; gips count up from 1. Returns the last. */
 static gip_t fill_until_eviction(void)
 {
@@ -279,7 +281,8 @@ static gip_t fill_until_eviction(void)
 
     while (evicted_count == 0) {
         gip++;
-        add(gip, gip >> PAGE_SHIFT, (gip & PAGE_MASK) + 1);
+        tc_insert(
+            tc, make(gip, gip >> PAGE_SHIFT, (gip & PAGE_MASK) + 1, LONG_LEN));
     }
     return gip;
 }
@@ -287,7 +290,7 @@ static gip_t fill_until_eviction(void)
 START_TEST(a_full_cache_evicts_its_oldest_region)
 {
     gip_t last = fill_until_eviction();
-    unsigned per_region = 65280 / HOST_LEN;
+    unsigned per_region = 65280 / LONG_LEN;
 
     ck_assert_uint_eq(last, TC_REGIONS * per_region + 1);
     ck_assert_uint_eq(stats.count[STAT_TC_EVICTIONS], 1);
