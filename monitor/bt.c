@@ -170,6 +170,7 @@ int bt_create(const struct bt_config *config, struct bt_vcpu **out)
     bt->gmem = config->gmem;
     bt->stats = config->vcpu->stats;
     bt->cs_of[0].limit = UINT32_MAX;
+    bt->cs_asked = bt->cs_of[0];
     bt->cs_count = 1;
     bt->count = config->count;
     bt->features = config->features;

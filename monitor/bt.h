@@ -162,7 +162,9 @@ struct bt_vcpu {
         uint32_t limit;
     } cs_of[MODE_CODE_COUNT];
     uint32_t cs_count;
-    uint32_t cs; /* of the vcpu's CS when it was asked for last */
+    uint32_t cs;           /* of the vcpu's CS when it was asked for last, */
+    struct bt_cs cs_asked; /* which was this */
+    uint64_t cs_begun;     /* host TSC when numbering began anew */
     struct bt_context contexts[BT_SPACE_COUNT][BT_CONTEXTS];
     struct bt_context *context; /* of the current mode */
     uint64_t context_clock;
@@ -258,6 +260,10 @@ void world_enter_end(void);
  * word of those that do. (bt_mode.c) */
 bool bt_can_translate(struct bt_vcpu *bt);
 uint32_t bt_current_mode(struct bt_vcpu *bt);
+
+/* Begin to number segments of code anew if there is no number left for the
+ * current one, and drop all code; no CCF is running. */
+void bt_mode_poll(struct bt_vcpu *bt);
 
 /* The vcpu's eip as a linear address, by which code is found; and back. */
 static inline gip_t bt_gip(const struct vcpu *vcpu)

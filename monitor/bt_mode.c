@@ -13,8 +13,12 @@ static bool is_32bit(const struct segment *segment)
     return segment->attr & SEG_DB;
 }
 
+/* A guest that takes a number for every second code segment would only have its
+ * code dropped: not more often than this, some 0.4 s. */
+#define CS_AGAIN (UINT64_C(1) << 30)
+
 /* The number of CS' base and limit in the mode word; BT_CS_NONE when there are
- * no more numbers: they are never used again. */
+ * no more numbers. */
 static uint32_t number_code(struct bt_vcpu *bt)
 {
     const struct segment *cs = &bt->vcpu->seg[SEG_CS];
@@ -31,15 +35,36 @@ static uint32_t number_code(struct bt_vcpu *bt)
     return n;
 }
 
+/* What was asked for last is remembered, also if there is no number for it: each
+ * instruction that is interpreted asks. */
 static bool has_code_number(struct bt_vcpu *bt)
 {
     const struct segment *cs = &bt->vcpu->seg[SEG_CS];
-    const struct bt_cs *last = &bt->cs_of[bt->cs % MODE_CODE_COUNT];
+    struct bt_cs *last = &bt->cs_asked;
 
-    if (bt->cs == BT_CS_NONE || last->base != cs->base ||
-        last->limit != cs->limit)
+    if (last->base != cs->base || last->limit != cs->limit) {
+        *last = (struct bt_cs){.base = cs->base, .limit = cs->limit};
         bt->cs = number_code(bt);
+    }
     return bt->cs != BT_CS_NONE;
+}
+
+void bt_mode_poll(struct bt_vcpu *bt)
+{
+    uint64_t now;
+
+    if (bt->cs != BT_CS_NONE)
+        return;
+    now = __builtin_ia32_rdtsc();
+    if (now - bt->cs_begun < CS_AGAIN)
+        return;
+    bt->cs_begun = now;
+    bt_forget_space(bt, BT_KERNEL);
+    bt_forget_space(bt, BT_USER);
+    tc_drop_all(bt->tc);
+    bt->cs_count = 1;
+    bt->cs_asked = bt->cs_of[0];
+    bt->cs = 0;
 }
 
 bool bt_can_translate(struct bt_vcpu *bt)

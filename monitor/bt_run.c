@@ -342,6 +342,7 @@ enum vcpu_exit bt_run(struct bt_vcpu *bt)
         return VCPU_EXIT_STOP;
     }
     bt_code_poll(bt);
+    bt_mode_poll(bt);
     next = dispatch(bt);
     while (!next.leave) {
         next = next.pc ? handle(bt, enter(bt, &next)) : dispatch(bt);

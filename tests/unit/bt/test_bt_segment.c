@@ -226,8 +226,36 @@ START_TEST(addresses_of_16_bits_in_32_bit_code_run_in_ccfs)
 }
 END_TEST
 
+static void limit_code(struct machine *m, uint32_t pages_less)
+{
+    set(&m->vcpu, SEG_CS, 0, UINT32_MAX - (pages_less << PAGE_SHIFT), 0, 0);
+    m->vcpu.eip = CODE;
+}
+
+/* The mode word has room for so many, and a guest may make any number of them. */
+START_TEST(a_segment_of_code_too_many_does_not_run_interpreted_for_ever)
+{
+    /* mov ecx, 1000; 1: dec ecx; jnz 1b; ud2 */
+    static const uint8_t code[] = {0xb9, 0xe8, 3, 0, 0, 0x49, 0x75, 0xfd, UD2};
+    struct machine *m = machine_new(true, SOFT_YOUNG);
+
+    load(m, CODE, code, sizeof(code));
+    for (uint32_t i = 1; i <= MODE_CODE_COUNT; i++) {
+        limit_code(m, i);
+        ck_assert_int_eq(bt_can_translate(m->bt), i < MODE_CODE_COUNT);
+    }
+    run(m);
+    ck_assert_uint_lt(m->stats.count[STAT_CALLOUTS], 10);
+    limit_code(m, 1);
+    ck_assert(bt_can_translate(m->bt));
+    machine_destroy(m);
+}
+END_TEST
+
 void add_segment_tests(TCase *tcase)
 {
+    tcase_add_test(
+        tcase, a_segment_of_code_too_many_does_not_run_interpreted_for_ever);
     tcase_add_test(tcase, rings_1_and_2_run_in_ccfs_and_obey_iopl);
     tcase_add_test(tcase, segments_that_are_not_flat_run_in_ccfs);
     tcase_add_loop_test(tcase,
