@@ -179,6 +179,7 @@ int bt_create(const struct bt_config *config, struct bt_vcpu **out)
     bt->mixed_patience = BT_MIXED_PATIENCE;
     bt->off = config->off;
     bt->verify_every = config->verify_every;
+    bt->quick_loss = config->verify_every ? 0 : BT_QUICK_LOSS;
     bt->vcpu->bt = bt;
     bt->soft_mode = config->soft_mode;
     soft_tlb_init(&bt->vcpu->soft_tlb[BT_KERNEL]);

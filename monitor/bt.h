@@ -52,11 +52,13 @@ struct bt_config {
  * the second at first. (docs/ARCHITECTURE.md, "Decisions") */
 #define BT_MIXED_WINDOW   (UINT64_C(1) << 16)
 #define BT_MIXED_PATIENCE (UINT64_C(1) << 27)
-#define BT_CONTEXTS       4u /* of each space; a Linux guest has two to four */
-#define BT_NO_MODE        UINT32_MAX
-#define BT_PAGE_LIST      1024u
-#define BT_GS_UNKNOWN     UINT64_MAX
-#define BT_STACK_LEN      (64u * KIB)
+/* A translation within this of a loss, some 1.6 ms, is soon after it. */
+#define BT_QUICK_LOSS (UINT64_C(1) << 22)
+#define BT_CONTEXTS   4u /* of each space; a Linux guest has two to four */
+#define BT_NO_MODE    UINT32_MAX
+#define BT_PAGE_LIST  1024u
+#define BT_GS_UNKNOWN UINT64_MAX
+#define BT_STACK_LEN  (64u * KIB)
 
 #define BT_CS_NONE MODE_CODE_COUNT
 
@@ -119,6 +121,9 @@ struct bt_code {
     uint16_t losses;        /* stores that took CCFs away */
     uint8_t patience_shift; /* 0: not mixed lately */
     uint64_t since;         /* when losses were first counted */
+    uint64_t lost_at;       /* TSC of the last loss */
+    uint32_t streak;        /* translations soon after a loss */
+    uint32_t debt; /* instructions to interpret before one is translated */
 };
 
 /* A frame that is code and data, not traced for now. */
@@ -176,6 +181,7 @@ struct bt_vcpu {
     uint32_t mixed_count;
     uint64_t mixed_window; /* BT_MIXED_*; tests have their own */
     uint64_t mixed_patience;
+    uint64_t quick_loss; /* BT_QUICK_LOSS; 0: what changes is translated anew */
     struct bt_soft_list soft_list[BT_SPACE_COUNT];
     struct bt_user users[MMU_SPACES];
     struct bt_user *user; /* the current one; NULL: not looked up yet */
@@ -325,6 +331,9 @@ void bt_code_written(void *opaque, gfn_t gfn, unsigned offset, unsigned len);
 void bt_code_wanted(struct bt_vcpu *bt, gfn_t gfn);
 void bt_code_changed(struct bt_vcpu *bt, struct ccf *ccf);
 void bt_code_poll(struct bt_vcpu *bt);
+
+/* Code of the frame changes all the time: interpret the next instruction. */
+bool bt_code_waits(struct bt_vcpu *bt, gfn_t gfn);
 bool bt_code_is_mixed(const struct bt_vcpu *bt, gfn_t gfn);
 
 /* A site trapped; true when it is to be translated soft. */

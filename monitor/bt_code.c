@@ -13,6 +13,11 @@
  *     traced, and its CCFs compare their source (MODE_CHECKED). After a while that
  *     is tried again; each time that it was in vain the next try comes later.
  *
+ * Either way, code that is changed each time before it runs is not worth a
+ * translation, some 5 us and more. After STREAK translations of a frame, each soon
+ * after a loss, each further one has DEBT instructions interpreted before the
+ * next, and more and more of them as it goes on. What comes back does not count.
+ *
  * Times are those of the host's TSC. They decide what is fast, never what is
  * right.
  */
@@ -20,6 +25,10 @@
 #define CODE_STORES  8u
 #define CODE_LOSSES  16u
 #define AGAIN_LOSSES 4u /* for a frame that was mixed not long ago */
+
+#define STREAK         32u
+#define DEBT           64u
+#define DEBT_MAX_SHIFT 6u
 
 #define PATIENCE_MAX_SHIFT 6u /* of the shortest one */
 
@@ -49,6 +58,28 @@ void bt_code_wanted(struct bt_vcpu *bt, gfn_t gfn)
 {
     if (bt->code[gfn % BT_CODE_COUNT].gfn == gfn)
         bt->code[gfn % BT_CODE_COUNT].stores = 0;
+}
+
+/* Called where bytes that a CCF was made from have not come back. What is
+ * translated now is paid for before the next time. */
+bool bt_code_waits(struct bt_vcpu *bt, gfn_t gfn)
+{
+    struct bt_code *code = &bt->code[gfn % BT_CODE_COUNT];
+    uint32_t shift;
+
+    if (code->gfn != gfn)
+        return false;
+    if (code->debt) {
+        code->debt--;
+        return true;
+    }
+    if (now() - code->lost_at > bt->quick_loss)
+        code->streak = 0;
+    else if (++code->streak >= STREAK) {
+        shift = (code->streak - STREAK) / 8;
+        code->debt = DEBT << (shift < DEBT_MAX_SHIFT ? shift : DEBT_MAX_SHIFT);
+    }
+    return false;
 }
 
 static void trace_again(struct bt_vcpu *bt, uint32_t index)
@@ -123,6 +154,7 @@ void bt_code_written(void *opaque, gfn_t gfn, unsigned offset, unsigned len)
     if (!dropped)
         return;
     bt->stale++;
+    code->lost_at = now();
     lost(bt, code);
 }
 
@@ -130,6 +162,7 @@ void bt_code_changed(struct bt_vcpu *bt, struct ccf *ccf)
 {
     stat_inc(bt->stats, STAT_CODE_CHANGED);
     bt_fpu_save_xmm(bt);
+    code_of(bt, ccf->source[0].gfn)->lost_at = now();
     tc_drop_changed(bt->tc, ccf);
 }
 

@@ -94,10 +94,11 @@ static struct ccf *translate(struct bt_vcpu *bt, enum bt_space space, gip_t gip,
     ccf = bt->off & BIT(MECHANISM_TAKE_BACK)
               ? NULL
               : tc_take_back(bt->tc, gip, gfn, mode, request.page[0]);
-    if (!ccf)
+    if (!ccf && !bt_code_waits(bt, gfn)) {
         ccf = xlat_tu(bt->xlat, &request);
-    if (!ccf)
-        ccf = translate_crossing(bt, space, &request);
+        if (!ccf)
+            ccf = translate_crossing(bt, space, &request);
+    }
     settle_trace(bt, gfn);
     return ccf;
 }

@@ -134,6 +134,7 @@ static void create_bt(struct machine *m)
     };
 
     must(bt_create(&config, &m->bt));
+    m->bt->quick_loss = 0;
 }
 
 struct machine *machine_create(const struct machine_config *config)

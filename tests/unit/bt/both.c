@@ -81,6 +81,7 @@ struct stats both_stats(struct way way, const uint8_t *code, size_t len)
     struct machine *interp = machine_new(false, way.soft);
 
     bt->bt->mixed_window = way.mixes ? UINT64_MAX : 0;
+    bt->bt->quick_loss = way.waits ? UINT64_MAX : 0;
     if (way.prepare) {
         way.prepare(&bt->vcpu);
         way.prepare(&interp->vcpu);

@@ -22,6 +22,7 @@ struct way {
     enum soft_mode soft;
     prepare_fn *prepare; /* what it makes of the flat state; may be NULL */
     bool mixes;          /* a page that is code and data is soon found mixed */
+    bool waits;          /* code that changes is not translated each time */
 };
 
 void flat_state(struct vcpu *v);

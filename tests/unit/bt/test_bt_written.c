@@ -110,6 +110,27 @@ START_TEST(a_page_of_code_and_data_is_not_traced)
 }
 END_TEST
 
+static const struct way waiting[] = {
+    {.soft = SOFT_NONE, .waits = true},
+    { .soft = SOFT_NONE,    .waits = true, .mixes = true},
+};
+
+/* A translation for each of 3,000 rounds would take a hundred times as long. */
+START_TEST(code_that_changes_each_time_is_mostly_interpreted)
+{
+    static const uint8_t code[] = {
+        0xb9, 0xb8, 0x0b, 0x00, 0x00,       /* mov ecx, 3000 */
+        0x89, 0x0d, 0x0c, 0x00, 0x01, 0x00, /* mov [1000ch], ecx */
+        0xb8, 0x00, 0x00, 0x00, 0x00,       /* mov eax, 0 */
+        0x01, 0xc3,                         /* add ebx, eax */
+        0xe2, 0xf1,                         /* loop */
+        UD2};
+    struct stats stats = both_stats(waiting[_i], code, sizeof(code));
+
+    ck_assert_uint_lt(stats.count[STAT_TU_TRANSLATED], 300);
+}
+END_TEST
+
 START_TEST(a_store_to_the_next_instruction_of_a_mixed_page_takes_effect)
 {
     static const uint8_t code[] = {
@@ -212,6 +233,9 @@ void add_written_code_tests(TCase *tcase)
     tcase_add_test(tcase, a_code_page_that_becomes_data_is_released);
     tcase_add_test(tcase, a_ccf_that_is_taken_back_learns_what_its_site_became);
     tcase_add_loop_test(tcase, a_page_of_code_and_data_is_not_traced, 0, 2);
+    tcase_add_loop_test(tcase,
+                        code_that_changes_each_time_is_mostly_interpreted, 0,
+                        ARRAY_COUNT(waiting));
     tcase_add_loop_test(
         tcase, a_store_to_the_next_instruction_of_a_mixed_page_takes_effect, 0,
         2);
