@@ -31,6 +31,7 @@ void pair_reset(struct pair *p, const struct setup *setup)
 
     p->setup = *setup;
     p->start = p->bt->vcpu;
+    p->start.retired = 0; /* which is the guest's time */
     memset(bt->sites, 0, sizeof(bt->sites));
     memset(bt->code, 0, sizeof(bt->code));
     memset(bt->users, 0, sizeof(bt->users));
