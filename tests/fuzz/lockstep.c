@@ -71,6 +71,20 @@ static uint32_t cost(const uint32_t *before, const uint32_t *after)
     return moved && count < UINT32_MAX / 2 ? count : 0;
 }
 
+/* Is the next instruction one that drop_undefined() leaves out? Code that is
+ * written, or data that is run, may have it. */
+static bool is_undefined(const struct machine *m)
+{
+    static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65,
+                                       0x66, 0x67, 0xf0, 0xf2, 0xf3};
+    const uint8_t *code = machine_ram(m, world_code_at(bt_gip(&m->vcpu)));
+    unsigned i = 0;
+
+    while (i < INSN_MAX_LEN - 1 && memchr(prefixes, code[i], sizeof(prefixes)))
+        i++;
+    return code[i] == 0x0f && (code[i + 1] & 0xf6) == 0xa4;
+}
+
 static enum end go_ahead(const struct pair *p)
 {
     struct machine *m = p->interp;
@@ -80,6 +94,8 @@ static enum end go_ahead(const struct pair *p)
     for (unsigned i = 0; i < INSNS_MAX && bytes < BYTES_MAX; i++) {
         uint32_t regs[REG_COUNT];
 
+        if (is_undefined(m))
+            return END_NONE;
         memcpy(regs, m->vcpu.regs, sizeof(regs));
         exit = interp_step(m->interp);
         if (exit == VCPU_EXIT_EXC)
