@@ -269,6 +269,7 @@ static enum mmu_result note_fetch(struct mmu *mmu, struct fill *fill,
 {
     if (gmem_lookup(mmu->gmem, fill->gfn, NULL, NULL) == GMEM_NONE)
         return MMU_EMULATE;
+    mmu_make_room(mmu, fill->window);
     if (!prepare(mmu, fill, walk) ||
         !spt_note_fetch(mmu, fill->window, fill->page, fill->gfn))
         return MMU_EMULATE;

@@ -166,7 +166,7 @@ static struct window *oldest(struct mmu *mmu, const struct window *keep)
     struct window *found = NULL;
     for (uint32_t i = 1; i < WINDOW_COUNT; i++) {
         struct window *window = &mmu->window[i];
-        if (window->vmas == 0 || window == keep || window == mmu->current_user)
+        if (window->spts == 0 || window == keep || window == mmu->current_user)
             continue;
         if (found == NULL || window->last_use < found->last_use)
             found = window;
@@ -174,8 +174,25 @@ static struct window *oldest(struct mmu *mmu, const struct window *keep)
     return found;
 }
 
+static void drop_user_window(struct mmu *mmu, struct window *window)
+{
+    spt_drop_window(mmu, window);
+    window->life = ++mmu->lives;
+}
+
+/* Three windows fit whatever they hold: the kernel's, the user's and keep. */
+static void make_room_for_spt(struct mmu *mmu, const struct window *keep)
+{
+    struct window *window;
+    while (mmu->spts >= SPT_BUDGET && (window = oldest(mmu, keep)) != NULL) {
+        stat_inc(mmu->vcpu->stats, STAT_SPT_EVICTIONS);
+        drop_user_window(mmu, window);
+    }
+}
+
 void mmu_make_room(struct mmu *mmu, const struct window *keep)
 {
+    make_room_for_spt(mmu, keep);
     while (mmu->vmas != 0 && mmu->vmas + ROOM > mmu->limits.vmas) {
         struct window *window = oldest(mmu, keep);
         stat_inc(mmu->vcpu->stats, STAT_VMA_EVICTIONS);
@@ -183,8 +200,7 @@ void mmu_make_room(struct mmu *mmu, const struct window *keep)
             log_line(LOG_MMU, "%08x: %u VMAs in use, evicting", mmu->vcpu->eip,
                      mmu->vmas);
         if (window != NULL) {
-            spt_drop_window(mmu, window);
-            window->life = ++mmu->lives;
+            drop_user_window(mmu, window);
             continue;
         }
         /* Windows in use lose their mappings, but code keeps its

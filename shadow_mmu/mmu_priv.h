@@ -24,7 +24,8 @@
 #define WINDOW_PAGES  BIT(20)
 #define SPT_PAGES     1024u /* pages that a struct spt describes */
 #define SPT_COUNT     (WINDOW_PAGES / SPT_PAGES)
-#define REGION_MAX    2048u /* PAE: 2 MiB each; else 1024 of 4 MiB */
+#define SPT_BUDGET    (3 * SPT_COUNT) /* 36 MiB; the rest is evicted */
+#define REGION_MAX    2048u           /* PAE: 2 MiB each; else 1024 of 4 MiB */
 #define USER_WINDOWS  (MMU_SPACES - 1)
 #define WINDOW_COUNT  MMU_SPACES
 #define TOUCHED_COUNT 256u
@@ -85,6 +86,7 @@ struct window {
     uint32_t key;      /* CR3 without flags */
     uint64_t last_use; /* mmu->tick when it was last current */
     unsigned vmas;     /* host mappings */
+    unsigned spts;     /* of spt[], that are there */
     uint32_t present;  /* sptes with SPTE_PRESENT */
     uint64_t life;     /* changes when it holds another space's pages */
     uint64_t live[REGION_MAX / 64];
@@ -147,7 +149,8 @@ struct mmu {
     uint64_t lives;              /* windows' lives so far */
     struct window *current_user; /* NULL: none made for this CR3 yet */
     uint64_t area;               /* host address of the claim page */
-    unsigned vmas;
+    unsigned vmas;               /* in all windows */
+    unsigned spts;
     struct mmu_limits limits;
     place_t touched[TOUCHED_COUNT]; /* for spt_verify_touched() */
     uint32_t touched_count;         /* more than there is room for: all */
@@ -341,7 +344,7 @@ void fault_prefill(struct mmu *mmu, struct window *window, uint32_t page);
 struct window *mmu_user_window(struct mmu *mmu);
 /* Bring role and map up to date; drops everything when either changed. */
 void mmu_sync_role(struct mmu *mmu);
-/* Evict until some more VMAs fit. keep goes last. */
+/* Evict until some more VMAs, and one more struct spt, fit. keep goes last. */
 void mmu_make_room(struct mmu *mmu, const struct window *keep);
 
 #endif /* SHADOW_MMU_MMU_PRIV_H */

@@ -93,12 +93,17 @@ static void set_spte(struct mmu *mmu, struct window *window, uint32_t page,
         mmu->host.code_unmapped(mmu->host.opaque, page << PAGE_SHIFT);
 }
 
-static bool ensure_spt(struct window *window, uint32_t page)
+static bool ensure_spt(struct mmu *mmu, struct window *window, uint32_t page)
 {
     struct spt **spt = &window->spt[page / SPT_PAGES];
+    if (*spt != NULL)
+        return true;
+    *spt = calloc(1, sizeof(**spt));
     if (*spt == NULL)
-        *spt = calloc(1, sizeof(**spt));
-    return *spt != NULL;
+        return false;
+    window->spts++;
+    mmu->spts++;
+    return true;
 }
 
 /* Whether the run is mapped already, to these frames. */
@@ -232,7 +237,7 @@ bool spt_fill(struct mmu *mmu, struct window *window, const struct run *run)
     const uint32_t index = run->page >> region_shift(mmu);
     ASSERT(index == (run->page + run->count - 1) >> region_shift(mmu));
     ASSERT(region_is_live(window, index));
-    if (!ensure_spt(window, run->page))
+    if (!ensure_spt(mmu, window, run->page))
         return false;
     if (needs_watch(mmu, run) && !watch(mmu, window, index)) {
         spt_unmap_window(mmu, window);
@@ -262,7 +267,7 @@ bool spt_note_fetch(struct mmu *mmu, struct window *window, uint32_t page,
         spt_drop(mmu, window, page, 1);
         spte.v = 0;
     }
-    if (!ensure_spt(window, page))
+    if (!ensure_spt(mmu, window, page))
         return false;
     spte.v |= (uint32_t)gfn << PAGE_SHIFT | SPTE_PRESENT | SPTE_FETCHED;
     set_spte(mmu, window, page, spte);
@@ -330,6 +335,8 @@ void spt_drop_window(struct mmu *mmu, struct window *window)
         free(window->spt[i]);
         window->spt[i] = NULL;
     }
+    mmu->spts -= window->spts;
+    window->spts = 0;
 }
 
 void spt_protect(struct mmu *mmu, struct window *window, uint32_t page,

@@ -274,8 +274,10 @@ static const char *check_window(const struct mmu *mmu,
         if (region_is_live(window, i))
             why = check_region(mmu, window, i);
     }
+    unsigned spts = 0;
     for (uint32_t i = 0; i < SPT_COUNT; i++) {
         const struct spt *spt = window->spt[i];
+        spts += spt != NULL;
         for (uint32_t k = 0; spt != NULL && k < SPT_PAGES; k++) {
             struct spte spte = spt->spte[k];
             if (spte.v == 0 || why != NULL)
@@ -284,6 +286,8 @@ static const char *check_window(const struct mmu *mmu,
             why = check_spte(mmu, window, i * SPT_PAGES + k, spte);
         }
     }
+    if (why == NULL && spts != window->spts)
+        return "a window's count of shadow page tables is wrong";
     return why;
 }
 
@@ -312,15 +316,18 @@ static const char *check_frames(const struct mmu *mmu, size_t in_ram)
 const char *spt_verify(struct mmu *mmu)
 {
     size_t in_ram = 0;
-    unsigned vmas = 0;
+    unsigned vmas = 0, spts = 0;
     for (uint32_t i = 0; i < WINDOW_COUNT; i++) {
         const char *why = check_window(mmu, &mmu->window[i], &in_ram);
         if (why != NULL)
             return why;
         vmas += mmu->window[i].vmas;
+        spts += mmu->window[i].spts;
     }
     if (vmas != mmu->vmas)
         return "the count of VMAs is wrong";
+    if (spts != mmu->spts || spts > SPT_BUDGET)
+        return "the count of shadow page tables is wrong";
     return check_frames(mmu, in_ram);
 }
 

@@ -97,6 +97,30 @@ START_TEST(more_roots_than_windows_evict_the_oldest)
 }
 END_TEST
 
+/* Five spaces with a page in each region: 60 MiB of shadow entries, but for the
+ * budget. Tables of their own, so that a CR3 load has nothing to compare. */
+START_TEST(scattered_pages_of_many_spaces_stay_within_the_budget)
+{
+    struct mmu_limits limits = {
+        .vmas = 30000, .user_windows = 8, .patience = 4};
+    mmu_set_limits(model->mmu, &limits);
+    model->vcpu.cpl = 3;
+    for (uint32_t space = 0; space < 5; space++) {
+        put(0x220 + space, 0, frame(DATA + space) | RWX | U);
+        for (uint32_t region = 0; region < 1024; region++)
+            put(0x210 + space, region, frame(0x220 + space) | RWX | U);
+    }
+    for (uint32_t i = 0; i < 10; i++) {
+        load_root(0x210 + i % 5);
+        for (uint32_t region = 0; region < 1024; region++)
+            ck_reads(region << 22, DATA + i % 5);
+        ck_sound();
+    }
+    ck_assert_uint_ge(counter(STAT_SPT_EVICTIONS), 7);
+    ck_assert_uint_eq(counter(STAT_VMA_EVICTIONS), 0);
+}
+END_TEST
+
 /* Looking at each page of each user would take milliseconds for every change. */
 START_TEST(a_table_that_a_thousand_regions_share_changes_at_once)
 {
@@ -144,6 +168,8 @@ void add_limit_tests(TCase *tcase)
     tcase_add_test(tcase, a_host_that_refuses_vmas_is_survived);
     tcase_add_test(tcase,
                    traces_that_need_more_vmas_than_there_are_hold_all_the_same);
+    tcase_add_test(tcase,
+                   scattered_pages_of_many_spaces_stay_within_the_budget);
     tcase_add_test(tcase, more_roots_than_windows_evict_the_oldest);
     tcase_add_test(tcase,
                    a_table_that_a_thousand_regions_share_changes_at_once);
