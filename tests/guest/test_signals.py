@@ -342,7 +342,8 @@ def queue(popf, accel, elf):
             time.sleep(0.02)
         machine.expect("\nwork done", 120)
         finish(machine)
-    check(full == 40, f"the queue was full {full} times of 40")
+    # Other processes of the user share the limit: theirs may have just gone.
+    check(full >= 30, f"the queue was full {full} times of 40")
     print("checks: 5")
 
 
