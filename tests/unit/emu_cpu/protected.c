@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/emu_cpu/protected.h"
 
+#include <string.h>
+
 #define FLAT      (SEG_P | SEG_S | SEG_DB | SEG_G)
 #define DPL(n)    ((n) << SEG_DPL_SHIFT)
 #define WRITABLE  (FLAT | SEG_WRITABLE)
@@ -123,4 +125,41 @@ void set_level(struct machine *m, unsigned cpl)
     force_segment(m, SEG_DS, data);
     force_segment(m, SEG_ES, data);
     m->vcpu.cpl = (uint8_t)cpl;
+}
+
+/* ---- Stacks with exact room ---- */
+
+#define STACK_MIDDLE 0x800u
+#define STACK_AROUND 0x100u
+#define STACK_FILL   0xee
+#define STACK_SPAN   (0x1000u + 2 * STACK_AROUND)
+
+static const uint32_t stack_begin = MACHINE_DATA - STACK_AROUND;
+
+uint32_t put_stack(struct machine *m, unsigned dpl, enum room room,
+                   uint32_t len, bool is_short)
+{
+    uint32_t attr = SEG_P | SEG_S | SEG_WRITABLE | SEG_DB | DPL(dpl);
+    uint32_t limit = 0xfff;
+    uint32_t esp = STACK_MIDDLE;
+
+    memset(m->ram + stack_begin, STACK_FILL, STACK_SPAN);
+    switch (room) {
+    case ROOM_DOWN_TO_0: esp = len - is_short; break;
+    case ROOM_UP_TO_LIMIT: limit = esp - 1 - is_short; break;
+    default:
+        attr |= SEG_DOWN;
+        limit = esp - len - 1 + is_short;
+        break;
+    }
+    put_descriptor(m, SPARE, make_descriptor(MACHINE_DATA, limit, attr));
+    return esp;
+}
+
+bool is_stack_untouched(const struct machine *m)
+{
+    for (uint32_t i = 0; i < STACK_SPAN; i++)
+        if (m->ram[stack_begin + i] != STACK_FILL)
+            return false;
+    return true;
 }

@@ -71,6 +71,17 @@ void set_level(struct machine *m, unsigned cpl);
 /* Set a segment register without checks, from the GDT. */
 void force_segment(struct machine *m, enum seg seg, uint16_t selector);
 
+/* Where the room on a stack of a test ends. */
+enum room { ROOM_DOWN_TO_0, ROOM_UP_TO_LIMIT, ROOM_BEHIND_LIMIT, ROOMS };
+
+/* Make SPARE, with this DPL, a stack that has room for len bytes, or for one less
+ * if it is short, and fill what lies around it. Returns its ESP. */
+uint32_t put_stack(struct machine *m, unsigned dpl, enum room room,
+                   uint32_t len, bool is_short);
+
+/* Nothing was stored there since. */
+bool is_stack_untouched(const struct machine *m);
+
 static inline uint32_t stack_word(const struct machine *m, unsigned n)
 {
     return machine_get32(m, m->vcpu.regs[REG_ESP] + 4 * n);

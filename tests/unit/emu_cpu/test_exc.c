@@ -329,6 +329,78 @@ START_TEST(an_inner_stack_without_room_is_a_stack_fault)
 }
 END_TEST
 
+/* Each kind of frame: of a gate of 32 or 16 bits, on the same stack, which is
+ * that of level 3, or on the inner one, with an error code or without. */
+static const struct frame_case {
+    bool is_inner;
+    bool has_error;
+    bool is_16bit;
+    uint8_t count; /* values pushed */
+} frames[] = {
+    {false, false, false, 3},
+    {false, true,  false, 4},
+    {true,  false, false, 5},
+    {true,  true,  false, 6},
+    {false, false, true,  3},
+    {false, true,  true,  4},
+    {true,  false, true,  5},
+    {true,  true,  true,  6},
+};
+
+/* From level 3; stack faults go to level 1, where there is room. */
+static void deliver_frame(const struct frame_case *c, enum room room,
+                          bool is_short)
+{
+    unsigned size = c->is_16bit ? 2 : 4;
+    uint32_t esp =
+        put_stack(m, c->is_inner ? 0 : 3, room, c->count * size, is_short);
+    unsigned type = c->is_16bit ? SYS_INT_GATE16 : SYS_INT_GATE32;
+
+    put_idt(
+        m, EXC_AC,
+        make_gate(c->is_inner ? K_CODE : CONFORMING, TARGET & 0xffff, type, 0));
+    put_idt(m, EXC_SS, make_gate(R1_CODE, HANDLER, SYS_INT_GATE32, 0));
+    set_level(m, 3);
+    m->vcpu.regs[REG_ESP] = MACHINE_STACK;
+    if (c->is_inner) {
+        machine_put32(m, TSS_BASE + 4, esp);
+        machine_put32(m, TSS_BASE + 8, SPARE);
+    } else {
+        force_segment(m, SEG_SS, SPARE | 3);
+        m->vcpu.regs[REG_ESP] = esp;
+    }
+    if (c->has_error)
+        deliver_error(EXC_AC, 0);
+    else
+        deliver(EXC_KIND_INTR, EXC_AC);
+}
+
+START_TEST(a_frame_takes_all_the_room_there_is)
+{
+    const struct frame_case *c = &frames[_i / ROOMS];
+    uint32_t len = c->count * (c->is_16bit ? 2u : 4u);
+
+    deliver_frame(c, _i % ROOMS, false);
+    ck_assert_uint_eq(m->vcpu.eip, TARGET & 0xffff);
+    ck_assert_uint_eq(m->vcpu.seg[SEG_SS].selector,
+                      c->is_inner ? SPARE : SPARE | 3);
+    ck_assert_uint_eq(m->vcpu.regs[REG_ESP],
+                      _i % ROOMS == ROOM_DOWN_TO_0 ? 0 : 0x800 - len);
+}
+END_TEST
+
+START_TEST(a_frame_with_a_byte_too_little_room_is_not_begun)
+{
+    const struct frame_case *c = &frames[_i / ROOMS];
+
+    deliver_frame(c, _i % ROOMS, true);
+    ck_assert_uint_eq(m->vcpu.eip, HANDLER);
+    ck_assert_uint_eq(m->vcpu.cpl, 1);
+    ck_assert_uint_eq(stack_word(m, 0), c->is_inner ? SPARE | 1 : 1);
+    ck_assert(is_stack_untouched(m));
+}
+END_TEST
+
 START_TEST(a_short_tss_is_invalid)
 {
     m->vcpu.tr.limit = 8;
@@ -543,6 +615,10 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, a_bad_inner_stack_faults_with_ext, 0,
                         ARRAY_COUNT(stacks));
     tcase_add_test(tc, an_inner_stack_without_room_is_a_stack_fault);
+    tcase_add_loop_test(tc, a_frame_takes_all_the_room_there_is, 0,
+                        ARRAY_COUNT(frames) * ROOMS);
+    tcase_add_loop_test(tc, a_frame_with_a_byte_too_little_room_is_not_begun, 0,
+                        ARRAY_COUNT(frames) * ROOMS);
     tcase_add_test(tc, a_short_tss_is_invalid);
     suite_add_tcase(s, tc);
 

@@ -441,6 +441,76 @@ START_TEST(the_inner_stack_needs_room_for_frame_and_parameters)
 }
 END_TEST
 
+/* Each kind of frame of a far call: to a segment, through a gate to the same
+ * level, through a gate to the inner one. */
+static const struct frame_case {
+    bool is_gate;
+    bool is_inner;
+    bool is_16bit;
+    uint8_t params;
+    uint8_t count; /* values pushed */
+} frames[] = {
+    {false, false, false, 0, 2},
+    {false, false, true,  0, 2},
+    {true,  false, false, 0, 2},
+    {true,  false, true,  0, 2},
+    {true,  true,  false, 0, 4},
+    {true,  true,  true,  0, 4},
+    {true,  true,  false, 1, 5},
+    {true,  true,  true,  3, 7},
+};
+
+static enum vcpu_exit call_with_room(const struct frame_case *c, enum room room,
+                                     bool is_short)
+{
+    static const char call16[] = "\x66\x9a\x21\x43\x1b\x00"; /* U_CODE */
+    uint32_t len = c->count * (c->is_16bit ? 2u : 4u);
+    uint32_t esp = put_stack(m, c->is_inner ? 0 : 3, room, len, is_short);
+    uint16_t code = c->is_inner ? K_CODE : U_CODE;
+    unsigned type = c->is_16bit ? SYS_CALL_GATE16 : SYS_CALL_GATE32;
+
+    put_descriptor(
+        m, GATE, make_gate(code, 0x4321, type, 3) | (uint64_t)c->params << 32);
+    set_level(m, 3);
+    m->vcpu.regs[REG_ESP] = MACHINE_STACK;
+    if (c->is_inner) {
+        machine_put32(m, TSS_BASE + 4, esp);
+        machine_put32(m, TSS_BASE + 8, SPARE);
+    } else {
+        force_segment(m, SEG_SS, SPARE | 3);
+        m->vcpu.regs[REG_ESP] = esp;
+    }
+    if (c->is_gate)
+        return far(CALL, GATE, 0);
+    if (c->is_16bit)
+        return machine_exec(m, call16, 6);
+    return far(CALL, U_CODE, 0x4321);
+}
+
+START_TEST(a_far_call_takes_all_the_room_there_is)
+{
+    const struct frame_case *c = &frames[_i / ROOMS];
+    uint32_t len = c->count * (c->is_16bit ? 2u : 4u);
+
+    ck_done(call_with_room(c, _i % ROOMS, false));
+    ck_assert_uint_eq(m->vcpu.eip, 0x4321);
+    ck_assert_uint_eq(m->vcpu.seg[SEG_SS].selector,
+                      c->is_inner ? SPARE : SPARE | 3);
+    ck_assert_uint_eq(m->vcpu.regs[REG_ESP],
+                      _i % ROOMS == ROOM_DOWN_TO_0 ? 0 : 0x800 - len);
+}
+END_TEST
+
+START_TEST(a_far_call_with_a_byte_too_little_room_pushes_nothing)
+{
+    const struct frame_case *c = &frames[_i / ROOMS];
+
+    ck_fault(call_with_room(c, _i % ROOMS, true), m, EXC_SS,
+             c->is_inner ? SPARE : 0);
+    ck_assert(is_stack_untouched(m));
+}
+END_TEST
+
 static bool is_accessed(uint16_t selector)
 {
     return descriptor_hi(m, selector) & SEG_ACCESSED << 8;
@@ -582,6 +652,11 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, call_gates_are_checked, 0, ARRAY_COUNT(gates));
     tcase_add_test(tc, a_gate_cannot_lead_outwards);
     tcase_add_test(tc, the_inner_stack_needs_room_for_frame_and_parameters);
+    tcase_add_loop_test(tc, a_far_call_takes_all_the_room_there_is, 0,
+                        ARRAY_COUNT(frames) * ROOMS);
+    tcase_add_loop_test(tc,
+                        a_far_call_with_a_byte_too_little_room_pushes_nothing,
+                        0, ARRAY_COUNT(frames) * ROOMS);
     tcase_add_test(tc, transfers_mark_code_and_stack_accessed);
     tcase_add_loop_test(tc, a_bad_inner_stack_is_an_invalid_tss, 0,
                         ARRAY_COUNT(inner_stacks));
