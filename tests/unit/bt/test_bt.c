@@ -387,6 +387,7 @@ int main(void)
         tcase, an_xmm_register_needs_osfxsr_also_where_mmx_has_the_mnemonic);
     tcase_add_test(tcase,
                    an_x87_exception_keeps_the_opcode_that_is_overwritten);
+    add_entry_tests(tcase);
     add_segment_tests(tcase);
     add_written_code_tests(tcase);
     suite_add_tcase(suite, tcase);
