@@ -131,6 +131,7 @@ static void create_bt(struct machine *m)
         .deterministic = true, /* RDTSC is the interpreter's */
         .soft_mode = m->config.soft_mode,
         .no_bmi2 = m->config.no_bmi2,
+        .off = m->config.off,
     };
 
     must(bt_create(&config, &m->bt));

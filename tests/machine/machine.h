@@ -24,6 +24,7 @@ struct machine_config {
     size_t tc_len;      /* 0: the smallest */
     enum soft_mode soft_mode;
     bool no_bmi2;         /* the translator does without */
+    uint32_t off;         /* mechanisms that it does without */
     uint64_t outside_max; /* kick it after so many accesses to MMIO and ports;
                               0: never */
     uint32_t (*port_in)(struct machine *m, uint16_t port); /* NULL: 0 */
