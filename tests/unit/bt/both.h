@@ -61,6 +61,7 @@ void both(const uint8_t *code, size_t len, uint64_t interpreted);
 
 /* The tests of each file. */
 void add_entry_tests(TCase *tcase);
+void add_eviction_tests(TCase *tcase);
 void add_remap_tests(TCase *tcase);
 void add_segment_tests(TCase *tcase);
 void add_written_code_tests(TCase *tcase);

@@ -388,6 +388,7 @@ int main(void)
     tcase_add_test(tcase,
                    an_x87_exception_keeps_the_opcode_that_is_overwritten);
     add_entry_tests(tcase);
+    add_eviction_tests(tcase);
     add_remap_tests(tcase);
     add_segment_tests(tcase);
     add_written_code_tests(tcase);
