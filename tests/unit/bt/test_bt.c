@@ -175,6 +175,31 @@ START_TEST(pushf_stores_the_whole_flags_image)
 }
 END_TEST
 
+START_TEST(popf_that_sets_tf_traps_behind_the_next_instruction)
+{
+    /* inc ecx; push 102h; popf; inc eax; inc ebx */
+    BOTH(0x41, 0x68, 2, 1, 0, 0, 0x9d, 0x40, 0x43, UD2);
+}
+END_TEST
+
+START_TEST(popf_that_sets_if_lets_in_the_interrupt_that_waits)
+{
+    /* push 202h; popf; inc eax */
+    static const uint8_t code[] = {0x68, 2, 2, 0, 0, 0x9d, 0x40, UD2};
+
+    for (unsigned bt = 0; bt < 2; bt++) {
+        struct machine *m = machine_new(bt, SOFT_NONE);
+
+        m->vcpu.irq_line = 1;
+        load(m, CODE, code, sizeof(code));
+        ck_assert_int_eq(machine_run(m, UINT64_MAX), VCPU_EXIT_INTR);
+        ck_assert_uint_eq(m->vcpu.eip, CODE + 6);
+        ck_assert_uint_eq(m->vcpu.retired, 2);
+        machine_destroy(m);
+    }
+}
+END_TEST
+
 START_TEST(an_instruction_across_a_page_boundary_is_translated)
 {
     /* mov ecx, 1000; 1: jmp CODE + ffeh; ...
@@ -371,6 +396,8 @@ int main(void)
     tcase_add_test(tcase, undefined_flags_are_the_hosts);
     tcase_add_test(tcase, indirect_branches_reach_their_targets);
     tcase_add_test(tcase, pushf_stores_the_whole_flags_image);
+    tcase_add_test(tcase, popf_that_sets_tf_traps_behind_the_next_instruction);
+    tcase_add_test(tcase, popf_that_sets_if_lets_in_the_interrupt_that_waits);
     tcase_add_test(tcase, an_instruction_across_a_page_boundary_is_translated);
     tcase_add_test(tcase, a_loop_over_a_page_boundary_stays_in_ccfs);
     tcase_add_test(tcase, vector_registers_survive_every_kind_of_exit);
