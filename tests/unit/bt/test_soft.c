@@ -101,6 +101,8 @@ struct setting {
     uint32_t offset; /* of operands in their pages */
     uint32_t page;   /* whose entry loses the bits in clear; 0: none */
     uint32_t clear;
+    uint32_t set; /* and gains these */
+    bool no_wp;
     bool top; /* EBX points into the last page of all */
 };
 
@@ -114,7 +116,8 @@ static void put_tables(uint8_t *ram, const struct setting *s)
     put32(ram, TOP_TABLE + 4092, TOP_FRAME | PTE_P | PTE_W | PTE_U);
     if (s->page)
         put32(ram, TABLE + s->page / PAGE_SIZE * 4,
-              get32(ram, TABLE + s->page / PAGE_SIZE * 4) & ~s->clear);
+              (get32(ram, TABLE + s->page / PAGE_SIZE * 4) & ~s->clear) |
+                  s->set);
 }
 
 static uint8_t *put_mov(uint8_t *at, unsigned reg, uint32_t value)
@@ -207,6 +210,8 @@ static void load(struct machine *m, const struct form *form,
     put_code(ram, form, s);
     system_enter(&v, &machine_system, s->user);
     v.cr0 |= CR0_PG;
+    if (s->no_wp)
+        v.cr0 &= ~CR0_WP;
     v.cr3 = DIRECTORY;
     v.eip = CODE;
     v.retired = 0;
@@ -274,6 +279,27 @@ START_TEST(a_form_faults_as_the_interpreter_does)
 
             both(&forms[_i], &s);
         }
+}
+END_TEST
+
+/* Dirty, so that nothing but the rights is in the way of the store. */
+START_TEST(without_wp_only_the_kernel_stores_to_read_only_pages)
+{
+    const struct form form = {
+        "mov eax, [ebx]; mov [ebx], eax", {0x8b, 0x03, 0x89, 0x03},
+         4, false
+    };
+    struct setting s = {.offset = MIDDLE,
+                        .page = EBX_PAGE,
+                        .clear = PTE_W,
+                        .set = PTE_D,
+                        .no_wp = true};
+
+    both(&form, &s);
+    ck_assert_uint_eq(machine_exceptions(bt), 0);
+    s.user = true;
+    both(&form, &s);
+    ck_assert_uint_eq(machine_exceptions(bt), 1);
 }
 END_TEST
 
@@ -423,6 +449,7 @@ int main(void)
                         0, count);
     tcase_add_loop_test(plain, a_form_needs_no_bmi2, 0, count);
     tcase_add_loop_test(tcase, a_form_faults_as_the_interpreter_does, 0, count);
+    tcase_add_test(tcase, without_wp_only_the_kernel_stores_to_read_only_pages);
     tcase_add_loop_test(tcase, a_form_crosses_into_the_next_page, 0, count);
     tcase_add_loop_test(tcase, a_form_wraps_at_4_gib_as_the_interpreter_does, 0,
                         count);
