@@ -16,9 +16,11 @@
 #define GIP      0x10000u
 #define TEXT_LEN (1u << 20)
 
-static const char *const files[] = {"move",   "arith",  "stack", "control",
-                                    "string", "system", "fpu",   "segment"};
+static const char *const files[] = {"move",    "arith",   "stack",
+                                    "control", "string",  "system",
+                                    "fpu",     "segment", "checked"};
 static bool update;
+static uint8_t page[PAGE_SIZE]; /* the guest's code */
 
 #define FS_GS \
     (MODE_SEG(SEG_FS, SEG_KIND_BASED) | MODE_SEG(SEG_GS, SEG_KIND_BASED))
@@ -38,6 +40,7 @@ static const struct {
     {"sixteen", MODE_STACK16 | MODE_CODE16 | MODE_IF,               false},
     {"segs",    MODE_X87 | MODE_SSE | SEGMENTS | MODE_IF,           false},
     {"soft",    MODE_X87 | MODE_SSE | FS_GS | MODE_IF,              true },
+    {"checked", FS_GS | MODE_IF | MODE_CHECKED,                     false},
     {"young",   FS_GS | MODE_USER | MODE_COUNT | MODE_SOFT,         false},
 };
 
@@ -144,7 +147,7 @@ static bool is_soft(void *opaque, gfn_t gfn, uint32_t offset)
     return *(bool *)opaque;
 }
 
-static struct ccf *translate(const uint8_t *page, uint32_t mode, bool soft)
+static struct ccf *translate(uint32_t mode, bool soft)
 {
     struct xlat_request request = {
         .gip = GIP, .mode = mode, .cs_limit = UINT32_MAX, .page = {page}};
@@ -200,8 +203,10 @@ static void put_address(struct text *t, const struct ccf *ccf, uint64_t to)
 
 static void put_record(struct text *t, const struct ccf_exit *exit)
 {
-    static const char *const kind[] = {
-        [EXIT_JUMP] = "jump", [EXIT_CALL] = "call", [EXIT_STEP] = "step"};
+    static const char *const kind[] = {[EXIT_JUMP] = "jump",
+                                       [EXIT_CALL] = "call",
+                                       [EXIT_STEP] = "step",
+                                       [EXIT_CHANGED] = "changed"};
 
     put(t, "mov r9, record: %s %x", kind[exit->kind], exit->target);
     if (exit->resume_offset)
@@ -241,6 +246,10 @@ static size_t put_host(struct text *t, const struct ccf *ccf, uint64_t at)
             put(t, "\n");
             return len;
         }
+    if (len == 10 && !memcmp(code + 2, &(uint64_t){(uintptr_t)page}, 8)) {
+        put(t, "mov r11, source\n");
+        return len;
+    }
     hex = strstr(text, " 0x0000");
     if (hex && text[0] != 'm') {
         put(t, "%.*s ", (int)(hex - text), text);
@@ -252,8 +261,7 @@ static size_t put_host(struct text *t, const struct ccf *ccf, uint64_t at)
     return len;
 }
 
-static void put_guest(struct text *t, const struct ccf *ccf,
-                      const uint8_t *page, uint32_t offset)
+static void put_guest(struct text *t, const struct ccf *ccf, uint32_t offset)
 {
     const struct insn_mode mode = {.features = UINT32_MAX,
                                    .code32 = !(ccf->mode & MODE_CODE16)};
@@ -266,8 +274,7 @@ static void put_guest(struct text *t, const struct ccf *ccf,
 }
 
 /* Skip the INT3 behind the case. */
-static void put_ccf(struct text *t, const struct ccf *ccf, const uint8_t *page,
-                    size_t guest_len)
+static void put_ccf(struct text *t, const struct ccf *ccf, size_t guest_len)
 {
     uint64_t stubs = ccf->start + ccf->host_len;
     uint32_t shown = UINT32_MAX;
@@ -283,7 +290,7 @@ static void put_ccf(struct text *t, const struct ccf *ccf, const uint8_t *page,
         if (at == stubs)
             put(t, "    leave:\n");
         if (p && exact && p->gip_offset != shown && p->gip_offset < guest_len)
-            put_guest(t, ccf, page, shown = p->gip_offset);
+            put_guest(t, ccf, shown = p->gip_offset);
         if (p && p->gip_offset >= guest_len && at < stubs) {
             char text[96];
 
@@ -300,7 +307,6 @@ static void put_ccf(struct text *t, const struct ccf *ccf, const uint8_t *page,
 /* A line "kind: bytes" and its translation. */
 static void put_case(struct text *t, const char *line)
 {
-    static uint8_t page[PAGE_SIZE];
     const char *at = strchr(line, ':');
     unsigned kind = 0;
     size_t count = 0;
@@ -319,8 +325,7 @@ static void put_case(struct text *t, const char *line)
     }
     ck_assert_msg(count > 0, "%s", line);
     put(t, "%s\n", line);
-    put_ccf(t, translate(page, kinds[kind].mode, kinds[kind].soft), page,
-            count);
+    put_ccf(t, translate(kinds[kind].mode, kinds[kind].soft), count);
 }
 
 static void setup(void)
