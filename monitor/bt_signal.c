@@ -150,6 +150,9 @@ static bool is_stray(const struct bt_vcpu *bt, int sig, const greg_t *g,
            address - (bt->window - 4 * GIB) >= 12 * GIB;
 }
 
+/* A hidden fault may find that the page of this very code, or of one that waits
+ * for a return, is mapped elsewhere. The guest's flush will then find nothing to
+ * tell of, so that the code must be left now. */
 static void ccf_fault(struct bt_vcpu *bt, int sig, greg_t *g, struct ccf *ccf,
                       uint64_t address)
 {
@@ -175,13 +178,12 @@ static void ccf_fault(struct bt_vcpu *bt, int sig, greg_t *g, struct ccf *ccf,
     }
     if (g[REG_TRAPNO] == TRAP_PF && address - bt->window < 4 * GIB)
         result = window_fault(bt, g, address);
-    if (result != MMU_RETRY) {
-        save_state(bt, g, ccf, point);
-        redirect(bt, g, record[result]);
-    } else if (bt->reset_stacks) {
-        bt->reset_stacks = false;
-        g[REG_RSP] = (greg_t)bt->context->stack.bottom;
-    }
+    if (result == MMU_RETRY && bt->reset_stacks)
+        result = MMU_EMULATE;
+    if (result == MMU_RETRY)
+        return;
+    save_state(bt, g, ccf, point);
+    redirect(bt, g, record[result]);
 }
 
 static void on_fault(int sig, siginfo_t *info, void *context)

@@ -159,7 +159,7 @@ static uint64_t stack_bottom(const struct bt_vcpu *bt)
     return bt->context->stack.bottom;
 }
 
-/* The shadow changed under a running CCF: as after a hidden fault. */
+/* The shadow changed under a running CCF: it goes on without its host returns. */
 static void apply_reset(struct bt_vcpu *bt, greg_t *g)
 {
     if (bt->reset_stacks)

@@ -136,7 +136,7 @@ static void put_handler(uint8_t *at, const struct remap *r)
 
 static void put_tables(uint8_t *ram, const struct remap *r)
 {
-    const uint32_t rights = PTE_P | PTE_W | PTE_U;
+    const uint32_t rights = PTE_P | PTE_W | (r->user ? PTE_U : 0);
 
     put32(ram, DIRECTORY, LOW_TABLE | rights);
     put32(ram, DIRECTORY_2, LOW_TABLE | rights);
@@ -271,6 +271,70 @@ START_TEST(a_page_that_is_mapped_anew_is_returned_to_anew)
 }
 END_TEST
 
+/* Code that maps its own page elsewhere. The load finds the new translation in
+ * the tables, which is allowed; behind the flush there is no other.
+ *
+ *   CALLER:   xor dword [entry], OTHER; mov eax, [CALLER + 800h];
+ *             (flush), or call FUNCTION; add edx, n; int END
+ *   FUNCTION: invlpg [CALLER]; ret
+ */
+enum own_flush { OWN_INVLPG, OWN_CR3, OWN_CALL, OWN_FLUSHES };
+
+static uint8_t *put_invlpg(uint8_t *at)
+{
+    PUT(at, "\x0f\x01\x3d");
+    return put_word(at, CALLER);
+}
+
+static void put_own_remap(uint8_t *at, enum own_flush flush, uint32_t n)
+{
+    const uint8_t *start = at;
+
+    PUT(at, "\x81\x35");
+    at = put_word(at, TABLE + (CALLER - PAGES) / PAGE_SIZE * 4);
+    at = put_word(at, OTHER);
+    PUT(at, "\xa1");
+    at = put_word(at, CALLER + 0x800);
+    switch (flush) {
+    case OWN_INVLPG: at = put_invlpg(at); break;
+    case OWN_CR3: PUT(at, "\x0f\x20\xdb\x0f\x22\xdb"); break;
+    default:
+        at = put_transfer(at, CALL, CALLER + (uint32_t)(at - start), FUNCTION);
+        break;
+    }
+    PUT(at, "\x81\xc2");
+    at = put_word(at, n);
+    PUT(at, "\xcd\x81");
+}
+
+static struct machine *map_own_page(bool bt, enum own_flush flush)
+{
+    const struct remap r = {.moves = CALLER, .soft = SOFT_NONE};
+    const struct machine_config config = {
+        .ram_len = MIB, .bt = bt, .deterministic = true};
+    struct machine *m = machine_create(&config);
+    uint8_t *function = machine_ram(m, FUNCTION - PAGES);
+
+    prepare(m, &r);
+    put_own_remap(machine_ram(m, CALLER - PAGES), flush, 1);
+    put_own_remap(machine_ram(m, CALLER - PAGES + OTHER), flush, 0x10000);
+    function = put_invlpg(function);
+    PUT(function, "\xc3");
+    ck_assert_int_eq(machine_run(m, UINT64_MAX), VCPU_EXIT_HLT);
+    return m;
+}
+
+START_TEST(code_that_maps_its_own_page_anew_goes_on_in_the_new_frame)
+{
+    for (unsigned bt = 0; bt < 2; bt++) {
+        struct machine *m = map_own_page(bt, _i);
+
+        ck_assert_uint_eq(m->vcpu.regs[REG_EDX], 0x10000);
+        machine_destroy(m);
+    }
+}
+END_TEST
+
 void add_remap_tests(TCase *tcase)
 {
     const int count = ARRAY_COUNT(ways);
@@ -282,4 +346,7 @@ void add_remap_tests(TCase *tcase)
         0, count);
     tcase_add_loop_test(tcase, a_page_that_is_mapped_anew_is_returned_to_anew,
                         0, count);
+    tcase_add_loop_test(
+        tcase, code_that_maps_its_own_page_anew_goes_on_in_the_new_frame, 0,
+        OWN_FLUSHES);
 }
