@@ -40,6 +40,7 @@ static void kick_in_loop(const struct program *program, gip_t eip, int if_flag)
     ck_assert_int_eq(machine_run(g->m, 0), VCPU_EXIT_INTR);
     ck_assert_uint_eq(g->m->vcpu.eip, eip);
     ck_assert_int_eq(g->m->vcpu.if_flag, if_flag);
+    ck_assert_int_eq(g->m->vcpu.inhibit, INHIBIT_NONE);
     guest_free(g);
 }
 
@@ -65,6 +66,17 @@ START_TEST(a_kick_ends_a_loop_behind_an_sti_that_is_jumped_over)
 }
 END_TEST
 
+/* mov eax, ss; mov ss, eax; 1: jmp 1b. The loop ends the shadow. */
+START_TEST(a_kick_ends_a_loop_that_begins_right_after_mov_ss)
+{
+    static struct program program = {
+        .code = {0x8c, 0xd0, 0x8e, 0xd0, 0xeb, 0xfe}
+    };
+
+    kick_in_loop(&program, CODE + 4, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("precise");
@@ -75,6 +87,7 @@ int main(void)
     add_fault_tests(tcase);
     tcase_add_test(tcase, a_kick_ends_a_loop_that_begins_right_after_sti);
     tcase_add_test(tcase, a_kick_ends_a_loop_behind_an_sti_that_is_jumped_over);
+    tcase_add_test(tcase, a_kick_ends_a_loop_that_begins_right_after_mov_ss);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }
