@@ -51,8 +51,8 @@ def session(popf, flavour, programs):
 
 
 def small_cache(popf, flavour, programs):
-    """The same with a translation cache of 1 MiB, which evicts."""
-    text = test_debian.run_session(popf, "bt,tb-size=1", flavour, programs,
+    """The same with a translation cache of 2 MiB, which evicts."""
+    text = test_debian.run_session(popf, "bt,tb-size=2", flavour, programs,
                                    ["--stats=json"])
     test_debian.check_session(text, programs)
     check_counters(counters(text), ["tc_evictions", "chains", "traces_set"])
