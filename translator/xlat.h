@@ -77,6 +77,9 @@ struct xlat_layout {
     int32_t held;     /* 64 bits that one instruction uses */
 };
 
+/* Those of struct vcpu; golden files have invented ones. */
+extern const struct xlat_layout xlat_vcpu_layout;
+
 struct xlat_config {
     struct tc *tc;
     struct stats *stats;

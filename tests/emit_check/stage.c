@@ -7,21 +7,6 @@
  * there. */
 enum { EXIT_AT = 0, MISS_AT = 16, LOOKUP_AT = 32, AWAY_AT = 48, CODE_AT = 64 };
 
-static const struct xlat_layout layout = {
-    .eflags = offsetof(struct vcpu, eflags),
-    .if_flag = offsetof(struct vcpu, if_flag),
-    .irq_line = offsetof(struct vcpu, irq_line),
-    .seg_base = offsetof(struct vcpu, seg_base),
-    .seg = offsetof(struct vcpu, seg),
-    .sti_gip = offsetof(struct vcpu, sti_gip),
-    .seg_check = offsetof(struct vcpu, seg_check),
-    .retired = offsetof(struct vcpu, ccf_retired),
-    .user_memops = offsetof(struct vcpu, user_memops),
-    .user_memops_soft = offsetof(struct vcpu, user_memops_soft),
-    .soft_tlb = offsetof(struct vcpu, soft_tlb),
-    .soft_pc = offsetof(struct vcpu, soft_pc),
-    .held = offsetof(struct vcpu, held)};
-
 static void ignore_frame(void *opaque, gfn_t gfn)
 {
     (void)opaque, (void)gfn;
@@ -90,7 +75,7 @@ void stage_init(struct stage *stage, bool has_bmi2)
 
     *stage = (struct stage){
         .config = {.features = UINT32_MAX,
-                   .layout = layout,
+                   .layout = xlat_vcpu_layout,
                    .has_bmi2 = has_bmi2,
                    .is_soft = never_soft}
     };
