@@ -136,10 +136,11 @@ void set_level(struct machine *m, unsigned cpl)
 
 static const uint32_t stack_begin = MACHINE_DATA - STACK_AROUND;
 
-uint32_t put_stack(struct machine *m, unsigned dpl, enum room room,
-                   uint32_t len, bool is_short)
+void put_stack(struct machine *m, bool is_inner, enum room room, uint32_t len,
+               bool is_short)
 {
-    uint32_t attr = SEG_P | SEG_S | SEG_WRITABLE | SEG_DB | DPL(dpl);
+    uint32_t attr =
+        SEG_P | SEG_S | SEG_WRITABLE | SEG_DB | DPL(is_inner ? 0u : 3u);
     uint32_t limit = 0xfff;
     uint32_t esp = STACK_MIDDLE;
 
@@ -153,7 +154,24 @@ uint32_t put_stack(struct machine *m, unsigned dpl, enum room room,
         break;
     }
     put_descriptor(m, SPARE, make_descriptor(MACHINE_DATA, limit, attr));
-    return esp;
+    set_level(m, 3);
+    m->vcpu.regs[REG_ESP] = MACHINE_STACK;
+    if (is_inner) {
+        machine_put32(m, TSS_BASE + 4, esp);
+        machine_put32(m, TSS_BASE + 8, SPARE);
+    } else {
+        force_segment(m, SEG_SS, SPARE | 3);
+        m->vcpu.regs[REG_ESP] = esp;
+    }
+}
+
+void ck_stack_is_full(const struct machine *m, bool is_inner, enum room room,
+                      uint32_t len)
+{
+    ck_assert_uint_eq(m->vcpu.seg[SEG_SS].selector,
+                      is_inner ? SPARE : SPARE | 3);
+    ck_assert_uint_eq(m->vcpu.regs[REG_ESP],
+                      room == ROOM_DOWN_TO_0 ? 0 : STACK_MIDDLE - len);
 }
 
 bool is_stack_untouched(const struct machine *m)

@@ -74,13 +74,18 @@ void force_segment(struct machine *m, enum seg seg, uint16_t selector);
 /* Where the room on a stack of a test ends. */
 enum room { ROOM_DOWN_TO_0, ROOM_UP_TO_LIMIT, ROOM_BEHIND_LIMIT, ROOMS };
 
-/* Make SPARE, with this DPL, a stack that has room for len bytes, or for one less
- * if it is short, and fill what lies around it. Returns its ESP. */
-uint32_t put_stack(struct machine *m, unsigned dpl, enum room room,
-                   uint32_t len, bool is_short);
+/* Go to level 3 with SPARE as its stack, or as the one of level 0 (is_inner). It
+ * has room for len bytes, or for one less if it is short; what lies around it is
+ * filled. */
+void put_stack(struct machine *m, bool is_inner, enum room room, uint32_t len,
+               bool is_short);
 
 /* Nothing was stored there since. */
 bool is_stack_untouched(const struct machine *m);
+
+/* All its room is taken, by len bytes. */
+void ck_stack_is_full(const struct machine *m, bool is_inner, enum room room,
+                      uint32_t len);
 
 static inline uint32_t stack_word(const struct machine *m, unsigned n)
 {

@@ -352,23 +352,13 @@ static void deliver_frame(const struct frame_case *c, enum room room,
                           bool is_short)
 {
     unsigned size = c->is_16bit ? 2 : 4;
-    uint32_t esp =
-        put_stack(m, c->is_inner ? 0 : 3, room, c->count * size, is_short);
     unsigned type = c->is_16bit ? SYS_INT_GATE16 : SYS_INT_GATE32;
 
+    put_stack(m, c->is_inner, room, c->count * size, is_short);
     put_idt(
         m, EXC_AC,
         make_gate(c->is_inner ? K_CODE : CONFORMING, TARGET & 0xffff, type, 0));
     put_idt(m, EXC_SS, make_gate(R1_CODE, HANDLER, SYS_INT_GATE32, 0));
-    set_level(m, 3);
-    m->vcpu.regs[REG_ESP] = MACHINE_STACK;
-    if (c->is_inner) {
-        machine_put32(m, TSS_BASE + 4, esp);
-        machine_put32(m, TSS_BASE + 8, SPARE);
-    } else {
-        force_segment(m, SEG_SS, SPARE | 3);
-        m->vcpu.regs[REG_ESP] = esp;
-    }
     if (c->has_error)
         deliver_error(EXC_AC, 0);
     else
@@ -382,10 +372,7 @@ START_TEST(a_frame_takes_all_the_room_there_is)
 
     deliver_frame(c, _i % ROOMS, false);
     ck_assert_uint_eq(m->vcpu.eip, TARGET & 0xffff);
-    ck_assert_uint_eq(m->vcpu.seg[SEG_SS].selector,
-                      c->is_inner ? SPARE : SPARE | 3);
-    ck_assert_uint_eq(m->vcpu.regs[REG_ESP],
-                      _i % ROOMS == ROOM_DOWN_TO_0 ? 0 : 0x800 - len);
+    ck_stack_is_full(m, c->is_inner, _i % ROOMS, len);
 }
 END_TEST
 

@@ -465,21 +465,12 @@ static enum vcpu_exit call_with_room(const struct frame_case *c, enum room room,
 {
     static const char call16[] = "\x66\x9a\x21\x43\x1b\x00"; /* U_CODE */
     uint32_t len = c->count * (c->is_16bit ? 2u : 4u);
-    uint32_t esp = put_stack(m, c->is_inner ? 0 : 3, room, len, is_short);
     uint16_t code = c->is_inner ? K_CODE : U_CODE;
     unsigned type = c->is_16bit ? SYS_CALL_GATE16 : SYS_CALL_GATE32;
 
+    put_stack(m, c->is_inner, room, len, is_short);
     put_descriptor(
         m, GATE, make_gate(code, 0x4321, type, 3) | (uint64_t)c->params << 32);
-    set_level(m, 3);
-    m->vcpu.regs[REG_ESP] = MACHINE_STACK;
-    if (c->is_inner) {
-        machine_put32(m, TSS_BASE + 4, esp);
-        machine_put32(m, TSS_BASE + 8, SPARE);
-    } else {
-        force_segment(m, SEG_SS, SPARE | 3);
-        m->vcpu.regs[REG_ESP] = esp;
-    }
     if (c->is_gate)
         return far(CALL, GATE, 0);
     if (c->is_16bit)
@@ -494,10 +485,7 @@ START_TEST(a_far_call_takes_all_the_room_there_is)
 
     ck_done(call_with_room(c, _i % ROOMS, false));
     ck_assert_uint_eq(m->vcpu.eip, 0x4321);
-    ck_assert_uint_eq(m->vcpu.seg[SEG_SS].selector,
-                      c->is_inner ? SPARE : SPARE | 3);
-    ck_assert_uint_eq(m->vcpu.regs[REG_ESP],
-                      _i % ROOMS == ROOM_DOWN_TO_0 ? 0 : 0x800 - len);
+    ck_stack_is_full(m, c->is_inner, _i % ROOMS, len);
 }
 END_TEST
 
