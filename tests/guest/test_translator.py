@@ -16,8 +16,8 @@ from guest import check
 
 IN_CCFS = 0.99      # of retired instructions
 IN_WINDOWS = 0.99   # of memory operands in user mode
-SECONDS = 2         # that the compute program takes at least
-ROUNDS = 5000       # of it, which take that long and more
+SECONDS = 0.5       # that the compute program takes at least
+ROUNDS = 5000       # of it, which take a multiple of that
 
 
 def counters(text):
