@@ -6,6 +6,31 @@
 #include <string.h>
 #include <unistd.h>
 
+/*
+ * No kick is lost. T is the time at which the timer will go off, or did with its
+ * signal not handled yet, infinite if there is none. T <= armed, but inside
+ * kick_timer_arm(), which is therefore right to do nothing when it is armed for
+ * earlier.
+ *
+ *   - armed becomes UINT64_MAX in the handler, of which the hook's caller hears;
+ *     all that is wanted is then armed anew.
+ *   - It becomes smaller in kick_timer_arm() only, on this thread, which then
+ *     sets the timer. Should the handler come in between, armed is UINT64_MAX,
+ *     and the timer is set: the kick is there, and the timer's is one more. The
+ *     other order would lose: the new time may have come and gone before it is
+ *     written to armed, for ever.
+ *   - The timer is set to be earlier than armed, or after the handler ran, when
+ *     all is armed anew. If it goes off and is set before the signal is handled,
+ *     Linux from 6.13 on drops the signal; but then the time that it is set for is
+ *     over, too, or will be when that of the signal is armed again, and it goes
+ *     off at once. Before 6.13 the one signal stands for both.
+ *   - A timer that has gone off has its entry in the queue since timer_create()
+ *     (POSIX "timer_create"; EAGAIN is for there): a full queue, whoever fills
+ *     it, does not lose the signal, nor do signals of the same number, whose
+ *     entries are apart. It is queued once; what goes off again meanwhile is an
+ *     overrun of a signal still to come.
+ *   - While the signal is blocked it waits.
+ */
 #define NS_PER_S 1000000000ull
 
 #ifndef sigev_notify_thread_id
@@ -74,6 +99,6 @@ void kick_timer_arm(struct kick_timer *timer, uint64_t when)
         return;
     if (when == 0)
         spec.it_value.tv_nsec = 1; /* 0 would disarm */
-    timer->armed = when;
+    timer->armed = when;           /* first: see above */
     timer_settime(timer->id, TIMER_ABSTIME, &spec, NULL);
 }

@@ -6,6 +6,14 @@
  * PURPOSE: a host timer whose signal interrupts one thread while it runs guest
  * code. It is armed for the earliest moment at which the run loop is wanted,
  * and goes off once.
+ *
+ * After each call of the hook, arm it anew for all that is wanted: the call may
+ * have been for any of it. Then each time that it was armed for is followed by a
+ * call that is not earlier.
+ *
+ * The hook has to see what the signal interrupts. A handler of another signal
+ * that may interrupt guest code holds KICK_SIGNAL back (sa_mask): from inside it
+ * the hook would see that handler, and the guest would go on afterwards.
  */
 #include <signal.h>
 #include <time.h>
@@ -18,7 +26,7 @@
 struct kick_timer {
     timer_t id;
     bool created;
-    volatile uint64_t armed; /* host ns; UINT64_MAX: it is not */
+    volatile uint64_t armed; /* host ns; UINT64_MAX: may not be */
     void (*hook)(void *opaque, void *ucontext);
     void *opaque;
 };

@@ -18,8 +18,30 @@
  * vcpu->kick is the one reason to leave an engine: the board's INTR rose, a
  * device stopped the machine, or the kick timer's signal arrived. The timer is
  * armed for the first deadline of the guest's clock, and for a coarse tick that
- * looks at the terminal while the guest computes. The kick is cleared first and
- * then everything is looked at, so that none is lost.
+ * looks at the terminal while the guest computes.
+ *
+ * No kick is lost:
+ *
+ *   - The kick is cleared first, then everything is looked at, and the timer is
+ *     armed last: a kick that comes meanwhile is there at the end. So whenever
+ *     the engine is entered and there is no kick, the timer is armed for the
+ *     next deadline and the tick, or earlier; and what makes a deadline earlier
+ *     arms it again (deadline_earlier()) or sets the kick.
+ *   - An engine that is told by the flag looks at it before each entry of guest
+ *     code and, where it interprets, behind each instruction. From where
+ *     world_enter() has looked up to the end of guest code the signal's handler
+ *     makes bt leave (bt_signal.c): at once, or by single steps, during which
+ *     faults and more kicks may come. The handlers of faults and steps hold the
+ *     signal back; it then interrupts what they return to, guest code or C.
+ *     terminal.c's do, too.
+ *   - Before it sleeps the loop blocks the signal. One that came just before may
+ *     have been for the clock, whose next deadline is read now and is ppoll()'s
+ *     timeout; for the terminal, which ppoll() looks at; or to quit, which is
+ *     looked at again. Waking is a kick.
+ *   - A sample ends the timer: it goes off no more, and what it is for is armed
+ *     again behind the sample, with a new one.
+ *
+ * tests/unit/monitor/test_run.c lets the timer go off at every instruction.
  *
  * No other thread runs; HLT and a paused machine sleep in ppoll().
  */

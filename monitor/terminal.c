@@ -12,6 +12,8 @@
  * 2. It is restored by atexit(), by the handlers of fatal signals, and before
  *    the process stops (SIGTSTP); SIGCONT enters it again.
  * 3. SIGTERM, SIGINT and SIGHUP only tell the VM, which ends its run loop.
+ * 4. The handlers hold back all other signals: a kick must interrupt guest code,
+ *    not a handler that is about to return to it (kick_timer.h).
  */
 
 static struct termios saved_mode;
@@ -76,6 +78,7 @@ static void set_handler(int number, void (*handler)(int))
     struct sigaction action = {.sa_handler = handler, .sa_flags = SA_ONSTACK};
     struct sigaction old;
 
+    sigfillset(&action.sa_mask);
     /* A sanitizer's handler, or a parent's SIG_IGN (nohup), stays. */
     if (sigaction(number, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
         sigaction(number, &action, NULL);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "monitor/kick_timer.h"
+
 /*
  * A kick at each host instruction of world_enter(). The handler sets vcpu->kick
  * and tells the engine where it arrived; the guest must not be entered, whether
@@ -111,8 +113,24 @@ START_TEST(a_kick_at_any_instruction_of_the_entry_cancels_it)
 }
 END_TEST
 
+/* They return to generated code, which has to be interrupted itself. */
+START_TEST(the_handlers_of_generated_code_hold_kicks_back)
+{
+    static const int handled[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+    struct machine *m = machine_new(true, SOFT_NONE);
+    struct sigaction action;
+
+    for (unsigned i = 0; i < ARRAY_COUNT(handled); i++) {
+        ck_assert_int_eq(sigaction(handled[i], NULL, &action), 0);
+        ck_assert_int_eq(sigismember(&action.sa_mask, KICK_SIGNAL), 1);
+    }
+    machine_destroy(m);
+}
+END_TEST
+
 void add_entry_tests(TCase *tcase)
 {
+    tcase_add_test(tcase, the_handlers_of_generated_code_hold_kicks_back);
     tcase_add_test(tcase, a_kick_before_the_entry_cancels_it);
     tcase_add_test(tcase, a_kick_at_any_instruction_of_the_entry_cancels_it);
 }

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <errno.h>
 #include <json-c/json.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 #include "monitor/hmp.h"
 #include "monitor/stats_report.h"
+#include "monitor/terminal.h"
 #include "monitor/vm.h"
 #include "monitor/vm_state.h"
 #include "tests/suite/suite.h"
@@ -156,6 +158,42 @@ START_TEST(a_signal_ends_a_guest_that_would_not_end)
     ck_assert_int_eq(alarmed->stop.reason, STOP_QUIT);
     ck_assert_int_eq(vm_exit_status(alarmed), 0);
     vm_destroy(alarmed);
+}
+END_TEST
+
+/* A handler that takes until the kick comes, or is held back until the handler's
+ * end. */
+static void quit_after_kick(void *opaque, int number)
+{
+    struct vm *vm = opaque;
+    sigset_t pending;
+
+    do
+        sigpending(&pending);
+    while (vm->timer.armed != UINT64_MAX &&
+           sigismember(&pending, KICK_SIGNAL) == 0);
+    vm_quit_from_signal(vm, number);
+}
+
+/* Generated code hears of a kick only if the kick interrupts it, not if it
+ * interrupts the handler of another signal. */
+START_TEST(a_kick_while_another_signal_is_handled_ends_a_loop)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL,
+                             .sigev_signo = SIGTERM};
+    struct itimerspec soon = {.it_value.tv_nsec = 20000000};
+    timer_t timer;
+
+    config.engine = &engine_bt;
+    struct vm *vm = create(&spin);
+    signal(SIGTERM, SIG_DFL); /* Check's own gives way to popf's */
+    terminal_on_quit(quit_after_kick, vm);
+    ck_assert_int_eq(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+    timer_settime(timer, 0, &soon, NULL);
+    vm_run(vm);
+    ck_assert_int_eq(vm->stop.reason, STOP_QUIT);
+    timer_delete(timer);
+    vm_destroy(vm);
 }
 END_TEST
 
@@ -356,6 +394,7 @@ int main(void)
     tcase_add_test(tcase, a_triple_fault_ends_a_vm_that_must_not_reboot);
     tcase_add_loop_test(tcase, a_signal_ends_a_guest_that_would_not_end, 0,
                         (int)ARRAY_COUNT(endless));
+    tcase_add_test(tcase, a_kick_while_another_signal_is_handled_ends_a_loop);
     tcase_add_test(tcase, a_halted_guest_costs_no_host_time);
     tcase_add_test(tcase, a_reset_loads_the_kernel_again);
     tcase_add_test(tcase, guest_time_stands_still_while_paused);
