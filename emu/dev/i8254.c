@@ -37,7 +37,7 @@ struct channel {
     uint32_t count;      /* N of the running count, 1..65536 (BCD: 1..10000) */
     int64_t start;       /* tick of the load; may be one ahead of now */
     int64_t held;        /* elapsed when the gate fell, -1 while counting */
-    uint32_t next_count; /* modes 2, 3: N of the next period, 0 none */
+    uint32_t next_count; /* N of the next period or trigger, 0 none */
     uint32_t written;    /* count register, used by gate triggers */
     bool write_high, read_high; /* the next byte of RW_BOTH is the MSB */
     uint8_t low;                /* LSB that waits for its MSB */
@@ -115,7 +115,7 @@ static int64_t elapsed(struct channel *c, int64_t now)
     if (c->held >= 0)
         return c->held;
     int64_t e = now - c->start;
-    if (c->next_count != 0 && e >= c->count) {
+    if (periodic(c) && c->next_count != 0 && e >= c->count) {
         c->start += c->count;
         c->count = c->next_count;
         c->next_count = 0;
@@ -256,12 +256,18 @@ static void set_count(struct channel *c, int64_t now, uint32_t value)
         value = c->bcd ? 10000 : 65536;
     c->written = value;
     c->has_count = true;
-    if (triggered(c))
-        return; /* used by the next gate edge */
+    bool waits = triggered(c) || (periodic(c) && c->gate);
+    if (waits && c->started && now < c->start) {
+        c->count = value; /* the count before it was not loaded yet */
+        return;
+    }
+    if (triggered(c)) {
+        c->next_count = value; /* used by the next gate edge */
+        return;
+    }
     if (periodic(c) && c->started && c->gate) {
         int64_t e = elapsed(c, now);
-        if (e > 0) /* to the start of the running period */
-            c->start += e / c->count * c->count;
+        c->start += e / c->count * c->count; /* of the running period */
         c->next_count = value;
         return;
     }
@@ -299,10 +305,11 @@ static void latch_status(struct channel *c, int64_t now)
 {
     if (c->status_latched)
         return;
+    bool high = output(c, now); /* may take the count that waits */
     bool null_count =
         !c->started || c->next_count != 0 || (c->held < 0 && now < c->start);
     c->status =
-        (uint8_t)((output(c, now) ? 0x80 : 0) | (null_count ? 0x40 : 0) |
+        (uint8_t)((high ? 0x80 : 0) | (null_count ? 0x40 : 0) |
                   (unsigned)c->rw << 4 | (unsigned)c->mode << 1 | c->bcd);
     c->status_latched = true;
 }

@@ -116,12 +116,13 @@ static unsigned pending(const struct chip *chip)
     uint8_t blocking = chip->isr;
     if (chip->special_mask)
         blocking &= (uint8_t)~chip->imr;
+    unsigned block = highest(chip, blocking);
     /* Special fully nested mode: a slave in service does not lock out its own
-     * requests of higher priority. */
-    if ((chip->icw4 & ICW4_SFNM) && chip == &chip->pair->chip[0])
-        blocking &= (uint8_t)~BIT(CASCADE);
-    if (level == NONE ||
-        rank(chip, level) >= rank(chip, highest(chip, blocking)))
+     * requests of higher priority; those of lower levels wait. */
+    if (level == CASCADE && block == CASCADE && (chip->icw4 & ICW4_SFNM) &&
+        chip == &chip->pair->chip[0])
+        return level;
+    if (level == NONE || rank(chip, level) >= rank(chip, block))
         return NONE;
     return level;
 }

@@ -142,7 +142,8 @@ static void push(struct ns16550 *uart, uint8_t byte)
     }
     uart->fifo[(uart->head + uart->count) % FIFO_LEN] = byte;
     uart->count++;
-    restart_timeout(uart);
+    if (!uart->timed_out) /* only a read clears that interrupt */
+        restart_timeout(uart);
 }
 
 static uint8_t pop(struct ns16550 *uart)
@@ -188,10 +189,12 @@ static void update_modem(struct ns16550 *uart)
 
 static void write_fcr(struct ns16550 *uart, uint8_t value)
 {
+    /* The other bits are not programmed unless bit 0 is one. */
+    if (!(value & FCR_ENABLE))
+        value = 0;
     if ((value ^ uart->fcr) & FCR_ENABLE || value & FCR_RX_CLR)
         clear_rx(uart);
-    /* The other bits are not programmed unless bit 0 is one. */
-    uart->fcr = value & FCR_ENABLE ? value & 0xc9 : 0;
+    uart->fcr = value & 0xc9;
 }
 
 static void write_ier(struct ns16550 *uart, uint8_t value)

@@ -158,6 +158,24 @@ START_TEST(a_new_count_in_mode_2_waits_for_the_end_of_the_period)
 }
 END_TEST
 
+START_TEST(a_count_that_is_not_loaded_yet_gives_way_to_the_next)
+{
+    set_mode(2, 2, 10);
+    out(0x42, 4);
+    out(0x42, 0);
+    ticks(1);
+    ck_assert_uint_eq(read_count(2), 4);
+    expect_change(3, false);
+    set_mode(2, 1, 10);
+    i8254_set_gate(pit, 2, false);
+    i8254_set_gate(pit, 2, true);
+    out(0x42, 6);
+    out(0x42, 0);
+    ticks(1);
+    ck_assert_uint_eq(read_count(2), 6);
+}
+END_TEST
+
 START_TEST(a_low_gate_forces_mode_2_high_and_a_rise_reloads)
 {
     set_mode(2, 2, 5);
@@ -309,6 +327,45 @@ START_TEST(read_back_tells_a_count_that_is_not_loaded_yet)
 }
 END_TEST
 
+static bool null_count(void)
+{
+    out(0x43, 0xe8);
+    return in(0x42) & 0x40;
+}
+
+START_TEST(a_new_count_is_null_until_the_period_ends)
+{
+    set_mode(2, 2, 10);
+    ticks(5);
+    out(0x42, 20);
+    out(0x42, 0);
+    ck_assert_int_eq(null_count(), true);
+    ticks(5);
+    ck_assert_int_eq(null_count(), true);
+    ticks(1);
+    ck_assert_int_eq(null_count(), false);
+}
+END_TEST
+
+START_TEST(a_new_count_of_a_one_shot_is_null_until_the_trigger)
+{
+    set_mode(2, 1, 10);
+    i8254_set_gate(pit, 2, false);
+    i8254_set_gate(pit, 2, true);
+    ticks(5);
+    ck_assert_int_eq(null_count(), false);
+    out(0x42, 20);
+    out(0x42, 0);
+    ticks(20);
+    ck_assert_int_eq(null_count(), true);
+    i8254_set_gate(pit, 2, false);
+    i8254_set_gate(pit, 2, true);
+    ticks(1);
+    ck_assert_int_eq(null_count(), false);
+    ck_assert_uint_eq(read_count(2), 20);
+}
+END_TEST
+
 START_TEST(read_back_latches_several_counters_at_once)
 {
     set_mode(0, 2, 300);
@@ -389,6 +446,9 @@ int main(void)
     tcase_add_test(tcase, mode_2_is_low_for_the_last_tick_of_each_period);
     tcase_add_test(tcase,
                    a_new_count_in_mode_2_waits_for_the_end_of_the_period);
+    tcase_add_test(tcase, a_count_that_is_not_loaded_yet_gives_way_to_the_next);
+    tcase_add_test(tcase, a_new_count_is_null_until_the_period_ends);
+    tcase_add_test(tcase, a_new_count_of_a_one_shot_is_null_until_the_trigger);
     tcase_add_test(tcase, a_low_gate_forces_mode_2_high_and_a_rise_reloads);
     tcase_add_test(tcase, mode_3_is_high_for_the_longer_half_of_an_odd_count);
     tcase_add_test(tcase, mode_3_counts_by_two_in_each_half);

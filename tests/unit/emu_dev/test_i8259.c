@@ -257,6 +257,18 @@ START_TEST(special_fully_nested_mode_lets_the_slave_nest)
 }
 END_TEST
 
+START_TEST(special_fully_nested_mode_keeps_lower_levels_out)
+{
+    init(0x11);
+    raise_pin(12);
+    i8259_ack(pair);
+    raise_pin(4);
+    ck_assert_int_eq(intr.level, false); /* level 2 is in service */
+    raise_pin(1);
+    ck_assert_uint_eq(i8259_ack(pair), 0x31);
+}
+END_TEST
+
 START_TEST(a_poll_acknowledges_and_names_the_level)
 {
     raise_pin(5);
@@ -299,6 +311,7 @@ int main(void)
     tcase_add_test(tcase, rotation_on_automatic_eoi_is_switched);
     tcase_add_test(tcase, special_mask_mode_lets_lower_levels_in);
     tcase_add_test(tcase, special_fully_nested_mode_lets_the_slave_nest);
+    tcase_add_test(tcase, special_fully_nested_mode_keeps_lower_levels_out);
     tcase_add_test(tcase, a_poll_acknowledges_and_names_the_level);
     tcase_add_test(tcase, a_second_slave_request_makes_a_new_edge);
     return run_case(tcase, "i8259");

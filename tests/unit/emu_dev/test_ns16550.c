@@ -186,6 +186,32 @@ START_TEST(bytes_below_the_trigger_time_out_after_four_characters)
 }
 END_TEST
 
+START_TEST(a_timeout_stays_until_a_byte_is_read)
+{
+    out(FCR, 0xc1);
+    out(IER, 0x01);
+    receive("a");
+    advance(5 * CHARS);
+    ck_assert_int_eq(irq4.level, true);
+    receive("b"); /* restarts no timer */
+    ck_assert_uint_eq(in(IIR), 0xcc);
+    ck_assert_uint_eq(irq4.rises, 1);
+    in(RBR);
+    ck_assert_int_eq(irq4.level, false);
+    advance(5 * CHARS);
+    ck_assert_uint_eq(in(IIR), 0xcc);
+}
+END_TEST
+
+START_TEST(fifo_bits_without_the_enable_do_nothing)
+{
+    receive("a");
+    out(FCR, 0x06);
+    ck_assert_uint_eq(in(LSR)&0x01, 0x01);
+    ck_assert_uint_eq(in(RBR), 'a');
+}
+END_TEST
+
 START_TEST(an_overrun_is_told_once_and_loses_the_new_byte)
 {
     out(FCR, 0x01);
@@ -286,6 +312,8 @@ int main(void)
     tcase_add_test(tcase, the_trigger_level_interrupts);
     tcase_add_test(tcase,
                    bytes_below_the_trigger_time_out_after_four_characters);
+    tcase_add_test(tcase, a_timeout_stays_until_a_byte_is_read);
+    tcase_add_test(tcase, fifo_bits_without_the_enable_do_nothing);
     tcase_add_test(tcase, an_overrun_is_told_once_and_loses_the_new_byte);
     tcase_add_test(tcase, transmitter_empty_interrupts_until_iir_names_it);
     tcase_add_test(tcase, received_data_goes_before_transmitter_empty);
