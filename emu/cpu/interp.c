@@ -329,8 +329,10 @@ static enum step debug_trap(struct interp *interp, enum step step, uint32_t dr6)
 }
 
 /* One instruction with TF, RF, breakpoints or an inhibition. RF outlives one that
- * faults, to be restarted; software interrupts push it as 0 (SDM 3B 17.3.1.1
- * "Instruction-Breakpoint Exception Condition"). */
+ * faults, to be restarted; software interrupts push it as 0. A REP form on its
+ * way has it set: its breakpoint is met once, however often it gives way (SDM 3B
+ * 17.3.1.1 "Instruction-Breakpoint Exception Condition"). Of loads of SS in a row
+ * only the first inhibits (SDM 2A "MOV"); STI does so behind one, too. */
 static enum step execute_special(struct interp *interp)
 {
     struct vcpu *vcpu = interp->vcpu;
@@ -352,7 +354,7 @@ static enum step execute_special(struct interp *interp)
     vcpu->eflags &= ~(uint32_t)FLAG_RF;
     vcpu->inhibit = INHIBIT_NONE;
     step = execute(interp);
-    if (old_inhibit != INHIBIT_NONE)
+    if (old_inhibit == INHIBIT_MOV_SS && vcpu->inhibit == INHIBIT_MOV_SS)
         vcpu->inhibit = INHIBIT_NONE;
     if (step == STEP_FAULT && vcpu->exc.kind != EXC_KIND_FAULT)
         return step;
@@ -360,6 +362,8 @@ static enum step execute_special(struct interp *interp)
         vcpu->eflags |= old_flags & FLAG_RF;
         return step;
     }
+    if (step == STEP_AGAIN)
+        vcpu->eflags |= FLAG_RF;
     return debug_trap(interp, step,
                       interp->watch_hit | (old_flags & FLAG_TF ? DR6_BS : 0));
 }

@@ -20,10 +20,14 @@ static const struct {
     uint8_t len;
     uint8_t bytes[BYTES_MAX];
     uint8_t at, or_at; /* offset where the interrupt comes */
+    uint8_t tcg_at;    /* ... under QEMU's translator, where that differs */
 } sequences[] = {
 #define SEQUENCE(text, at, or_at, bytes) \
-    {text, sizeof(bytes) - 1, bytes, at, or_at},
+    {text, sizeof(bytes) - 1, bytes, at, or_at, at},
+#define SEQUENCE_TCG(text, at, tcg_at, bytes) \
+    {text, sizeof(bytes) - 1, bytes, at, at, tcg_at},
 #include "shadows.def"
+#undef SEQUENCE_TCG
 #undef SEQUENCE
 };
 
@@ -62,7 +66,7 @@ static void run_sequence(uint32_t i)
     } else {
         CHECK_EQ(irqs, 1);
         if (irq_at != sequences[i].or_at)
-            CHECK_EQ(irq_at, sequences[i].at);
+            CHECK_EQ(irq_at, on_tcg ? sequences[i].tcg_at : sequences[i].at);
     }
     stress_note(irqs ? NOTE_SHADOW : NOTE_SHADOW_NEVER);
     timer_stop();

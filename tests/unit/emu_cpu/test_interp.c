@@ -407,8 +407,10 @@ START_TEST(tf_traps_after_each_iteration_of_a_string_instruction)
     ck_assert_int_eq(EXEC(m, "\xf3\xaa"), VCPU_EXIT_EXC);
     ck_assert_uint_eq(vcpu->exc.return_eip, MACHINE_CODE);
     ck_assert_uint_eq(vcpu->regs[REG_ECX], 1);
+    ck_assert_uint_eq(vcpu->eflags & FLAG_RF, FLAG_RF);
     ck_assert_int_eq(interp_step(m->interp), VCPU_EXIT_EXC);
     ck_assert_uint_eq(vcpu->exc.return_eip, MACHINE_CODE + 2);
+    ck_assert_uint_eq(vcpu->eflags & FLAG_RF, 0);
 }
 END_TEST
 
@@ -432,6 +434,25 @@ START_TEST(a_code_breakpoint_faults_unless_rf_is_set)
     ck_assert_uint_eq(vcpu->dr[6] & 0xf, 2);
     vcpu->eflags |= FLAG_RF;
     ck_assert_int_eq(interp_step(m->interp), VCPU_EXIT_BUDGET);
+    ck_assert_uint_eq(vcpu->eflags & FLAG_RF, 0);
+}
+END_TEST
+
+START_TEST(a_code_breakpoint_at_a_rep_is_met_once)
+{
+    PUT(m, MACHINE_CODE, "\xf3\xac"); /* rep lodsb */
+    vcpu->dr[1] = MACHINE_CODE;
+    vcpu->dr[7] |= 4;
+    vcpu->eflags |= FLAG_RF;
+    vcpu->regs[REG_ESI] = MACHINE_DATA;
+    vcpu->regs[REG_ECX] = 3;
+    vcpu->kick = 1;
+    for (unsigned left = 2; left > 0; left--) {
+        ck_assert_int_eq(interp_step(m->interp), VCPU_EXIT_INTR);
+        ck_assert_uint_eq(vcpu->regs[REG_ECX], left);
+    }
+    ck_assert_int_eq(interp_step(m->interp), VCPU_EXIT_INTR);
+    ck_assert_uint_eq(vcpu->eip, MACHINE_CODE + 2);
     ck_assert_uint_eq(vcpu->eflags & FLAG_RF, 0);
 }
 END_TEST
@@ -543,6 +564,7 @@ static TCase *debug_case(void)
                    tf_traps_after_each_iteration_of_a_string_instruction);
     tcase_add_test(tcase, an_instruction_that_faults_is_not_stepped);
     tcase_add_test(tcase, a_code_breakpoint_faults_unless_rf_is_set);
+    tcase_add_test(tcase, a_code_breakpoint_at_a_rep_is_met_once);
     tcase_add_test(tcase, a_data_breakpoint_traps_after_the_access);
     tcase_add_test(tcase, a_breakpoint_on_a_cached_page_is_seen);
     tcase_add_test(tcase, a_breakpoint_that_is_disabled_is_forgotten);

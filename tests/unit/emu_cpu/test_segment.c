@@ -159,6 +159,39 @@ START_TEST(mov_ss_and_pop_ss_hold_interrupts_back)
 }
 END_TEST
 
+START_TEST(of_two_loads_of_ss_the_first_inhibits)
+{
+    ck_done(load(MOV_SS_AX, 0, K_DATA));
+    ck_done(EXEC(m, MOV_SS_AX));
+    ck_assert_uint_eq(m->vcpu.inhibit, INHIBIT_NONE);
+}
+END_TEST
+
+START_TEST(sti_behind_mov_ss_holds_interrupts_back)
+{
+    ck_done(load(MOV_SS_AX, 0, K_DATA));
+    m->vcpu.irq_line = true;
+    ck_done(EXEC(m, "\xfb"));
+    ck_assert_uint_eq(m->vcpu.inhibit, INHIBIT_STI);
+    ck_assert_int_eq(EXEC(m, "\x90"), VCPU_EXIT_INTR);
+}
+END_TEST
+
+START_TEST(mov_ss_behind_sti_holds_a_data_breakpoint_back)
+{
+    machine_put32(m, MACHINE_DATA, K_DATA);
+    m->vcpu.regs[REG_ESI] = MACHINE_DATA;
+    m->vcpu.dr[0] = MACHINE_DATA;
+    m->vcpu.dr[7] |= 1 | 3 << 16; /* L0, access, 1 byte */
+    ck_done(EXEC(m, "\xfb"));
+    ck_done(EXEC(m, "\x8e\x16")); /* mov ss, [esi] */
+    ck_assert_uint_eq(m->vcpu.inhibit, INHIBIT_MOV_SS);
+    ck_assert_int_eq(EXEC(m, "\x90"), VCPU_EXIT_EXC);
+    ck_assert_uint_eq(m->vcpu.exc.vector, EXC_DB);
+    ck_assert_uint_eq(m->vcpu.dr[6] & 0xf, 1);
+}
+END_TEST
+
 START_TEST(a_faulting_pop_keeps_esp)
 {
     machine_put32(m, MACHINE_STACK, OUTSIDE);
@@ -617,6 +650,9 @@ static Suite *suite(void)
     tcase_add_test(tc, a_descriptor_must_lie_whole_within_its_table);
     tcase_add_test(tc, mov_to_cs_is_undefined);
     tcase_add_test(tc, mov_ss_and_pop_ss_hold_interrupts_back);
+    tcase_add_test(tc, of_two_loads_of_ss_the_first_inhibits);
+    tcase_add_test(tc, sti_behind_mov_ss_holds_interrupts_back);
+    tcase_add_test(tc, mov_ss_behind_sti_holds_a_data_breakpoint_back);
     tcase_add_test(tc, a_faulting_pop_keeps_esp);
     tcase_add_test(tc, pop_ss_moves_the_pointer_as_the_old_stack_says);
     tcase_add_test(tc, push_stores_the_selector_zero_extended);
