@@ -102,6 +102,12 @@ void user_run_flags(const void *code, uint32_t eax, uint32_t flags)
                USER_DATA);
 }
 
+void user_run_at(const void *code, uint32_t esp, uint32_t flags)
+{
+    trap_reset();
+    ring_enter((uint32_t)code, esp, flags, 0, USER_CODE, USER_DATA);
+}
+
 void ring_run(uint32_t ring, const void *code, uint32_t flags)
 {
     static uint8_t stack[4096] ALIGNED(16);

@@ -58,6 +58,8 @@ void user_run(const void *code, uint32_t eax);
 void user_run_stack(const void *code, uint32_t esp, uint32_t eax);
 /* The same with the EFLAGS given. */
 void user_run_flags(const void *code, uint32_t eax, uint32_t flags);
+/* The same with both. */
+void user_run_at(const void *code, uint32_t esp, uint32_t flags);
 /* The same in ring 1 or 2, on a stack of the supervisor's; takes SLOT_TEST and
  * the next. */
 void ring_run(uint32_t ring, const void *code, uint32_t flags);

@@ -31,6 +31,7 @@ MOVED = {
     "events": ("exceptions", "interrupts", "kicks", "true_faults",
                "hidden_faults"),
     "fpu": ("exceptions", "interrupts", "kicks"),
+    "debug": ("exceptions", "interrupts", "callouts", "true_faults"),
     "storm": ("leaf_changes", "window_evictions", "region_drops"),
 }
 # ... and where ring 3 has a window from the start.

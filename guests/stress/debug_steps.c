@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Single steps from one ring to the other and back, over HLT, and the debug
+ * registers as such.
+ */
+#include "debug.h"
+#include "lib/cpu.h"
+#include "lib/desc.h"
+#include "lib/lib.h"
+#include "lib/trap.h"
+#include "stress.h"
+
+enum { STOPS_MAX = 8 };
+
+static struct {
+    uint32_t eip[STOPS_MAX], cs[STOPS_MAX];
+    uint32_t count, next;
+} stops;
+
+static void stop_at(const uint8_t *eip, uint32_t cs)
+{
+    stops.eip[stops.count] = (uint32_t)eip;
+    stops.cs[stops.count++] = cs;
+}
+
+static bool stops_hook(struct frame *frame)
+{
+    if (frame->vector == VECTOR_EXIT && !(frame->cs & 3)) {
+        frame->eip = (uint32_t)debug_leave;
+        frame->eflags = 2;
+        return true;
+    }
+    if (frame->vector != EXC_DB)
+        return false;
+    CHECK(stops.next < stops.count);
+    CHECK_EQ(frame->eip, stops.eip[stops.next]);
+    CHECK_EQ(frame->cs, stops.cs[stops.next]);
+    CHECK_EQ(frame->eflags & (EF_TF | EF_RF), EF_TF);
+    CHECK_EQ(read_dr6() & DR6_CAUSES, DR6_BS);
+    write_dr6(0);
+    stops.next++;
+    return true;
+}
+
+static void run_stops(const uint8_t *code, bool user)
+{
+    stops.next = 0;
+    write_dr6(0);
+    trap_hook = stops_hook;
+    if (user)
+        user_run_flags(code, 0, EF_TF | 2);
+    else
+        debug_enter((uint32_t)code, (uint32_t)user_stack_end, EF_TF | 2);
+    trap_hook = NULL;
+    CHECK_EQ(last.vector, VECTOR_EXIT);
+    CHECK_EQ(stops.next, stops.count);
+    stops.count = 0;
+}
+
+/* ---- Ways to ring 0 ---- */
+
+static uint8_t *put_u32(uint8_t *p, uint32_t value)
+{
+    memcpy(p, &value, 4);
+    return p + 4;
+}
+
+/* SYSENTER leaves TF alone (SDM Vol.2B "SYSENTER"), and so does SYSEXIT.
+ *   mov ecx, esp; mov edx, back; sysenter; back: nop; int 80h
+ *   entry: nop; sysexit */
+static void step_sysenter(void)
+{
+    static uint8_t stack[PAGE] ALIGNED(16);
+    uint8_t *code = user_page + random_below(PAGE);
+    uint8_t *entry = user_page + 2 * PAGE + random_below(PAGE);
+    uint8_t *p = code;
+
+    stress_doing = "single steps through SYSENTER";
+    memcpy(entry, "\x90\x0F\x35", 3);
+    *p++ = 0x89;
+    *p++ = 0xE1;
+    *p++ = 0xBA;
+    p = put_u32(p, (uint32_t)p + 4 + 2);
+    memcpy(p, "\x0F\x34\x90\xCD\x80", 5);
+    wrmsr(MSR_SYSENTER_CS, KERNEL_CODE);
+    wrmsr(MSR_SYSENTER_ESP, (uint32_t)stack + sizeof(stack));
+    wrmsr(MSR_SYSENTER_EIP, (uint32_t)entry);
+    stop_at(code + 2, USER_CODE);
+    stop_at(p, USER_CODE);
+    stop_at(entry, KERNEL_CODE);
+    stop_at(entry + 1, KERNEL_CODE);
+    stop_at(p + 2, USER_CODE);
+    stop_at(p + 3, USER_CODE);
+    run_stops(code, true);
+}
+
+/* call far gate; nop; int 80h
+ * entry: nop; retf */
+static void step_call_gate(void)
+{
+    uint8_t *code = user_page + random_below(PAGE);
+    uint8_t *entry = user_page + 2 * PAGE + random_below(PAGE);
+    uint32_t selector;
+    uint8_t *p = code;
+
+    stress_doing = "single steps through a call gate";
+    selector = slot_set(
+        SLOT_TEST, gate(KERNEL_CODE, (uint32_t)entry, GATE_CALL | SEG_DPL3, 0));
+    memcpy(entry, "\x90\xCB", 2);
+    *p++ = 0x9A;
+    p = put_u32(p, 0);
+    *p++ = (uint8_t)(selector | 3);
+    *p++ = 0;
+    memcpy(p, "\x90\xCD\x80", 3);
+    stop_at(entry, KERNEL_CODE);
+    stop_at(entry + 1, KERNEL_CODE);
+    stop_at(p, USER_CODE);
+    stop_at(p + 1, USER_CODE);
+    run_stops(code, true);
+}
+
+/* nop; hlt; nop; int 80h, with IF clear: a debug exception ends HLT (SDM Vol.2A
+ * "HLT"). QEMU sleeps first. */
+static void step_hlt(void)
+{
+    uint8_t *code = user_page + random_below(PAGE);
+
+    if (on_tcg)
+        return;
+    stress_doing = "a single step over HLT";
+    memcpy(code, "\x90\xF4\x90\xCD\x80", 5);
+    stop_at(code + 1, KERNEL_CODE);
+    stop_at(code + 2, KERNEL_CODE);
+    stop_at(code + 3, KERNEL_CODE);
+    run_stops(code, false);
+}
+
+/* ---- The registers ---- */
+
+static bool note_int1(struct frame *frame)
+{
+    return frame->vector == EXC_DB;
+}
+
+/* INT1 is a trap without a cause in DR6 (SDM Vol.2A "INT n/INTO/INT3/INT1"); the
+ * gate's DPL does not matter. QEMU raises #UD. */
+static void int1(void)
+{
+    static const uint8_t code[] = {0x90, 0xF1, 0x90};
+    uint32_t dr6 = one_in(2) ? 0 : DR6_BS;
+
+    if (on_tcg)
+        return;
+    stress_doing = "INT1";
+    write_dr6(dr6);
+    trap_hook = note_int1;
+    user_run_bytes(code, sizeof(code));
+    trap_hook = NULL;
+    CHECK_EQ(last.vector, VECTOR_EXIT);
+    CHECK_EQ(trap_count, 2);
+    CHECK_EQ(read_dr6() & DR6_CAUSES, dr6);
+}
+
+/* SDM Vol.3B "Debug Registers DR4 and DR5", "Debug Status Register (DR6)", "Debug
+ * Control Register (DR7)": which bits are fixed. */
+static void registers(void)
+{
+    uint32_t kept = on_tcg ? 1 << 12 : 0; /* of DR6; it is 0 elsewhere */
+    uint32_t value = random_u32(), got = 0;
+
+    stress_doing = "debug registers";
+    write_dr3(value);
+    __asm__ volatile("mov %0, dr3" : "=r"(got));
+    CHECK_EQ(got, value);
+    write_dr6(value);
+    CHECK_EQ(read_dr6() & 0xFFFF1FFF & ~kept, (value & 0xF) | 0xFFFF0FF0);
+    value &= ~(uint32_t)(DR7_GD | 0xFF);
+    write_dr7(value);
+    CHECK_EQ(read_dr7() & 0xFFFF27FF, (value & 0xFFFF0300) | DR7_ONES);
+    TRY("mov %0, dr5", : "+r"(got));
+    CHECK_EQ(last.vector, EXC_UD); /* CR4.DE is set */
+    write_cr4(read_cr4() & ~(uint32_t)CR4_DE);
+    TRY("mov %0, dr5", : "+r"(got));
+    CHECK_EQ(last.vector, NO_TRAP);
+    CHECK_EQ(got, read_dr7());
+    write_cr4(read_cr4() | CR4_DE);
+    write_dr6(0);
+    write_dr7(DR7_ONES);
+}
+
+void debug_steps_round(void)
+{
+    for (uint32_t i = 0; i < 4; i++) {
+        step_sysenter();
+        step_call_gate();
+        step_hlt();
+        int1();
+        registers();
+        stress_note(NOTE_DEBUG_STEP_RING);
+    }
+}
