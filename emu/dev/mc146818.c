@@ -149,18 +149,22 @@ static bool field_matches(uint8_t alarm, int alarm_value, int value)
     return (alarm & 0xc0) == 0xc0 || alarm_value == value; /* "don't care" */
 }
 
-static bool field_can_match(uint8_t alarm, int alarm_value, int count)
+/* shown is what the clock shows at value. */
+static bool field_can_match(uint8_t alarm, uint8_t shown, int value, int count)
 {
-    return (alarm & 0xc0) == 0xc0 || alarm_value < count;
+    return (alarm & 0xc0) == 0xc0 || (value < count && shown == alarm);
 }
 
-/* Whether there is such a time of day: looking for it may take a while. */
+/* Whether there is such a time of day, as the clock shows it: looking for it may
+ * take a while. */
 static bool alarm_can_match(const struct mc146818 *rtc)
 {
     const uint8_t *ram = rtc->ram;
-    return field_can_match(ram[5], decode_hour(rtc, ram[5]), 24) &&
-           field_can_match(ram[3], decode(rtc, ram[3]), 60) &&
-           field_can_match(ram[1], decode(rtc, ram[1]), 60);
+    int hour = decode_hour(rtc, ram[5]), minute = decode(rtc, ram[3]);
+    int second = decode(rtc, ram[1]);
+    return field_can_match(ram[5], encode_hour(rtc, hour), hour, 24) &&
+           field_can_match(ram[3], encode(rtc, minute), minute, 60) &&
+           field_can_match(ram[1], encode(rtc, second), second, 60);
 }
 
 /* First second >= from at which the alarm registers match, INT64_MAX: none. */

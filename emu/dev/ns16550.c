@@ -12,7 +12,8 @@
  *   4 MCR                  5 LSR              6 MSR       7 SCR
  *
  * The transmitter-empty interrupt is a latch: set by a byte that was sent and
- * by enabling it, cleared by reading IIR when it is the source. All other
+ * by enabling it, cleared by reading IIR when it is the source and by writing
+ * the next byte. All other
  * sources are levels; update() derives the wire from both.
  */
 
@@ -164,8 +165,12 @@ static void clear_rx(struct ns16550 *uart)
     restart_timeout(uart);
 }
 
+/* The byte fills the holding register until it leaves: the interrupt falls, and
+ * the 8259A sees a new edge, even if the handler never read IIR. */
 static void send(struct ns16550 *uart, uint8_t byte)
 {
+    uart->tx_pending = false;
+    update(uart);
     if (uart->mcr & MCR_LOOP)
         push(uart, byte);
     else

@@ -184,8 +184,12 @@ static void tell_ps2(void)
 
 static void tell_i8042(void)
 {
-    pair_out(0x64, 1, take8());
-    pair_out(0x60, 1, take8());
+    uint8_t command = take8(), value = take8();
+
+    pair_out(0x64, 1, command);
+    pair_out(0x60, 1, value);
+    if (command == 0xd1) /* the output port; RESET opens the gate */
+        pair_check_a20(!(value & 1) || value & 2);
 }
 
 static void access_pci(void)
@@ -202,6 +206,7 @@ static void access_pci(void)
         pair_out(port, size, (uint32_t)take(size));
     else
         (void)pair_in(port, size);
+    (void)pair_in(0xcf8, 4);
 }
 
 static void access_uart(void)

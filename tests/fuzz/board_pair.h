@@ -22,7 +22,8 @@ void pair_set_look(uint64_t ns); /* at each look at the clock from now on */
 void pair_run(void);
 void pair_step(unsigned count); /* to one deadline after the other */
 
-void pair_ack(void); /* if there is an interrupt */
+void pair_ack(void); /* whether there is an interrupt or not */
+void pair_check_a20(bool open);
 void pair_receive(unsigned port, const uint8_t *data, size_t len);
 void pair_ferr(bool level);
 void pair_reset(void);

@@ -264,6 +264,23 @@ START_TEST(a_late_host_sees_one_interrupt)
 }
 END_TEST
 
+START_TEST(an_alarm_that_no_time_shows_is_none)
+{
+    set(B, 0x00); /* BCD, 12 h: midnight is 12 */
+    set(5, 0x00);
+    set(3, 0x00);
+    set(1, 0x00);
+    set(B, 0x20);
+    get(C);
+    advance(86400 * SECOND);
+    ck_assert_uint_eq(get(C) & 0x20, 0);
+    set(5, 0x12);
+    get(C);
+    advance(86400 * SECOND);
+    ck_assert_uint_eq(get(C) & 0x20, 0x20);
+}
+END_TEST
+
 /* Each write looks for the next alarm: a day's seconds one by one would take a
  * millisecond. */
 START_TEST(an_alarm_at_no_time_of_day_is_told_at_once)
@@ -334,6 +351,7 @@ int main(void)
     tcase_add_test(tcase, dont_care_alarms_repeat);
     tcase_add_test(tcase, an_alarm_in_twelve_hour_binary_mode);
     tcase_add_test(tcase, a_late_host_sees_one_interrupt);
+    tcase_add_test(tcase, an_alarm_that_no_time_shows_is_none);
     tcase_add_test(tcase, an_alarm_at_no_time_of_day_is_told_at_once);
     tcase_add_test(tcase, ram_keeps_its_bytes_over_a_reset);
     tcase_add_test(tcase, c_and_d_are_read_only_and_the_battery_is_good);

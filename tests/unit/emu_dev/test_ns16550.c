@@ -237,6 +237,18 @@ START_TEST(transmitter_empty_interrupts_until_iir_names_it)
 }
 END_TEST
 
+START_TEST(each_byte_sent_makes_a_new_interrupt)
+{
+    out(IER, 0x02);
+    ck_assert_uint_eq(irq4.rises, 1);
+    out(RBR, 'a'); /* IIR was not read */
+    ck_assert_uint_eq(irq4.rises, 2);
+    out(RBR, 'b');
+    ck_assert_uint_eq(irq4.rises, 3);
+    ck_assert_int_eq(irq4.level, true);
+}
+END_TEST
+
 START_TEST(received_data_goes_before_transmitter_empty)
 {
     out(IER, 0x03);
@@ -316,6 +328,7 @@ int main(void)
     tcase_add_test(tcase, fifo_bits_without_the_enable_do_nothing);
     tcase_add_test(tcase, an_overrun_is_told_once_and_loses_the_new_byte);
     tcase_add_test(tcase, transmitter_empty_interrupts_until_iir_names_it);
+    tcase_add_test(tcase, each_byte_sent_makes_a_new_interrupt);
     tcase_add_test(tcase, received_data_goes_before_transmitter_empty);
     tcase_add_test(tcase, out2_is_the_gate_of_the_interrupt);
     tcase_add_test(tcase, loopback_returns_what_is_sent);
