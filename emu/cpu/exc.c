@@ -235,16 +235,40 @@ static void set_ext(struct exc *raised, const struct exc *delivered)
         raised->error |= ERROR_EXT;
 }
 
+/* The data breakpoints of a load of SS wait for the boundary behind the next
+ * instruction (SDM 3A 6.8.3 "Masking Exceptions and Interrupts When Switching
+ * Stacks"). Behind INT n, INT3 and INTO that is in the handler; a fault in the
+ * next instruction ends the wait, and they are lost (SDM 3B "Delivery of Pending
+ * Debug Exceptions after VM Entry" tells these cases apart). */
+static bool raise_held(struct interp *interp, uint32_t held, struct exc *exc)
+{
+    struct vcpu *vcpu = interp->vcpu;
+
+    if (held == 0 || !is_software(exc))
+        return false;
+    vcpu->dr[6] |= held;
+    *exc = (struct exc){
+        .kind = EXC_KIND_TRAP, .vector = EXC_DB, .return_eip = vcpu->eip};
+    return true;
+}
+
 void exc_deliver(struct interp *interp, const struct exc *exc)
 {
     struct vcpu *vcpu = interp->vcpu;
+    uint32_t held = interp->watch_held;
     struct exc current = *exc;
 
+    interp->watch_held = 0;
     for (unsigned i = 0; i < DELIVERIES_MAX; i++) {
         if (current.vector == EXC_PF && current.kind == EXC_KIND_FAULT)
             vcpu->cr2 = current.cr2;
         account(vcpu, &current);
-        if (deliver(interp, &current) || vcpu->stop->reason == STOP_UNIMPL)
+        if (deliver(interp, &current)) {
+            if (!raise_held(interp, held, &current))
+                return;
+            continue;
+        }
+        if (vcpu->stop->reason == STOP_UNIMPL)
             return;
         set_ext(&vcpu->exc, &current);
         if (current.vector == EXC_DF && current.kind == EXC_KIND_FAULT)

@@ -356,8 +356,11 @@ static enum step execute_special(struct interp *interp)
     step = execute(interp);
     if (old_inhibit == INHIBIT_MOV_SS && vcpu->inhibit == INHIBIT_MOV_SS)
         vcpu->inhibit = INHIBIT_NONE;
-    if (step == STEP_FAULT && vcpu->exc.kind != EXC_KIND_FAULT)
+    if (step == STEP_FAULT && vcpu->exc.kind != EXC_KIND_FAULT) {
+        if (old_inhibit == INHIBIT_MOV_SS)
+            interp->watch_held = interp->watch_hit;
         return step;
+    }
     if (step == STEP_FAULT || step == STEP_FREEZE || step == STEP_STOP) {
         vcpu->eflags |= old_flags & FLAG_RF;
         return step;

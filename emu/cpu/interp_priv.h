@@ -41,9 +41,10 @@ struct interp {
     struct decode_cache *decoded;
     struct fpu_code *fpu_code; /* host code for FPU instructions */
     struct fetch_page fetch;
-    uint32_t next_eip;  /* offset in CS; 16-bit code runs into the limit too */
-    uint32_t watch[5];  /* DR0-3, DR7 that the TLB was filled under */
-    uint32_t watch_hit; /* DR6 bits of data breakpoints met, for the trap */
+    uint32_t next_eip;   /* offset in CS; 16-bit code runs into the limit too */
+    uint32_t watch[5];   /* DR0-3, DR7 that the TLB was filled under */
+    uint32_t watch_hit;  /* DR6 bits of data breakpoints met, for the trap */
+    uint32_t watch_held; /* those that exc_deliver() raises behind INT n */
     uint64_t op_count[OP_COUNT];
 };
 

@@ -216,11 +216,16 @@ static void make_pages(void)
     }
 }
 
+void debug_open_call(void)
+{
+    idt[VECTOR_CALL] |= (uint64_t)SEG_DPL3 << 40;
+}
+
 static void programs_round(void)
 {
     struct debug_regs regs;
 
-    idt[VECTOR_CALL] |= (uint64_t)SEG_DPL3 << 40;
+    debug_open_call();
     make_pages();
     trap_hook = debug_hook;
     for (uint32_t i = 0; i < PROGRAMS; i++) {

@@ -148,6 +148,9 @@ void debug_model(const struct program *p, const struct debug_regs *regs,
 enum { DEBUG_CHOICES = 8 };
 extern struct debug_regs debug_choices[DEBUG_CHOICES];
 
+/* Let ring 3 use VECTOR_CALL. */
+void debug_open_call(void);
+
 /* IRET to a program of ring 0 on a stack of its own. The handler of its last trap
  * returns to debug_leave, and that to the caller. */
 void debug_enter(uint32_t eip, uint32_t esp, uint32_t flags);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Single steps from one ring to the other and back, over HLT, and the debug
- * registers as such.
+ * Single steps from one ring to the other and back, over HLT; a breakpoint that is
+ * met in a handler; the debug registers as such.
  */
 #include "debug.h"
 #include "lib/cpu.h"
@@ -188,13 +188,82 @@ static void registers(void)
     write_dr7(DR7_ONES);
 }
 
+/* ---- A breakpoint behind a software interrupt ---- */
+
+static struct {
+    uint32_t vector, entry, eip;
+    uint32_t seen;
+} held;
+
+static bool held_hook(struct frame *frame)
+{
+    if (held.seen++ == 0) {
+        CHECK_EQ(frame->vector, EXC_DB);
+        CHECK_EQ(frame->cs, KERNEL_CODE);
+        CHECK_EQ(frame->eip, held.entry);
+        CHECK_EQ(frame->eflags & (EF_TF | EF_RF | EF_IF), 0);
+        CHECK_EQ(read_dr6() & DR6_CAUSES, 1);
+        write_dr6(0);
+        return true;
+    }
+    CHECK(held.seen == 2 || frame->vector == VECTOR_EXIT);
+    if (frame->vector == VECTOR_EXIT)
+        return false;
+    CHECK_EQ(frame->vector, held.vector);
+    CHECK_EQ(frame->cs, USER_CODE);
+    CHECK_EQ(frame->eip, held.eip);
+    return true;
+}
+
+/* A load of SS holds its data breakpoint back until the boundary behind the next
+ * instruction (SDM Vol.3A "Masking Exceptions and Interrupts When Switching
+ * Stacks"): behind INT n, that is in the handler. Not so in QEMU.
+ *   mov ss, [at]; int n; int 80h */
+static void held_breakpoint(void)
+{
+    volatile uint32_t *at = (volatile uint32_t *)(user_page + 2 * PAGE);
+    uint8_t *code = user_page + random_below(PAGE);
+    uint8_t *p = code;
+
+    if (on_tcg)
+        return;
+    stress_doing = "INT behind a load of SS that meets a breakpoint";
+    held.vector = one_in(2) ? EXC_BP : VECTOR_CALL;
+    held.entry = (uint32_t)(idt[held.vector] & 0xFFFF) |
+                 (uint32_t)(idt[held.vector] >> 32 & 0xFFFF0000);
+    *at = USER_DATA;
+    *p++ = 0x8E;
+    *p++ = 0x15;
+    p = put_u32(p, (uint32_t)at);
+    if (held.vector == EXC_BP) {
+        *p++ = 0xCC;
+    } else {
+        *p++ = 0xCD;
+        *p++ = VECTOR_CALL;
+    }
+    held.eip = (uint32_t)p;
+    memcpy(p, "\xCD\x80", 2);
+    held.seen = 0;
+    write_dr0((uint32_t)at);
+    write_dr6(0);
+    write_dr7(DR7_ONES | 1 | BREAK_ACCESS << 16 | 1 << 18);
+    trap_hook = held_hook;
+    user_run(code, 0);
+    trap_hook = NULL;
+    write_dr7(DR7_ONES);
+    CHECK_EQ(held.seen, 3);
+    stress_note(NOTE_BREAK_BEHIND_INT);
+}
+
 void debug_steps_round(void)
 {
+    debug_open_call();
     for (uint32_t i = 0; i < 4; i++) {
         step_sysenter();
         step_call_gate();
         step_hlt();
         int1();
+        held_breakpoint();
         registers();
         stress_note(NOTE_DEBUG_STEP_RING);
     }

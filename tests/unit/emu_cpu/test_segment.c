@@ -192,6 +192,41 @@ START_TEST(mov_ss_behind_sti_holds_a_data_breakpoint_back)
 }
 END_TEST
 
+/* MOV SS from where a breakpoint is, and the instruction behind it; what that
+ * raises is delivered. */
+static void behind_a_watched_mov_ss(const char *bytes, size_t len)
+{
+    struct exc exc;
+
+    machine_put32(m, MACHINE_DATA, K_DATA);
+    m->vcpu.regs[REG_ESI] = MACHINE_DATA;
+    m->vcpu.dr[0] = MACHINE_DATA;
+    m->vcpu.dr[7] |= 1 | 3 << 16; /* L0, access, 1 byte */
+    ck_done(EXEC(m, "\x8e\x16")); /* mov ss, [esi] */
+    ck_assert_int_eq(machine_exec(m, bytes, len), VCPU_EXIT_EXC);
+    exc = m->vcpu.exc;
+    exc_deliver(m->interp, &exc);
+}
+
+START_TEST(a_breakpoint_held_back_is_met_behind_a_software_interrupt)
+{
+    behind_a_watched_mov_ss("\xcc", 1);
+    ck_assert_uint_eq(m->vcpu.eip, HANDLER + EXC_DB * 16);
+    ck_assert_uint_eq(machine_get32(m, MACHINE_STACK - 24),
+                      HANDLER + EXC_BP * 16);
+    ck_assert_uint_eq(m->vcpu.dr[6] & 0xf, 1);
+}
+END_TEST
+
+START_TEST(a_breakpoint_held_back_is_lost_behind_a_fault)
+{
+    behind_a_watched_mov_ss("\x0f\x0b", 2);
+    ck_assert_uint_eq(m->vcpu.eip, HANDLER + EXC_UD * 16);
+    ck_done(interp_step(m->interp));
+    ck_assert_uint_eq(m->vcpu.dr[6] & 0xf, 0);
+}
+END_TEST
+
 START_TEST(a_faulting_pop_keeps_esp)
 {
     machine_put32(m, MACHINE_STACK, OUTSIDE);
@@ -653,6 +688,9 @@ static Suite *suite(void)
     tcase_add_test(tc, of_two_loads_of_ss_the_first_inhibits);
     tcase_add_test(tc, sti_behind_mov_ss_holds_interrupts_back);
     tcase_add_test(tc, mov_ss_behind_sti_holds_a_data_breakpoint_back);
+    tcase_add_test(tc,
+                   a_breakpoint_held_back_is_met_behind_a_software_interrupt);
+    tcase_add_test(tc, a_breakpoint_held_back_is_lost_behind_a_fault);
     tcase_add_test(tc, a_faulting_pop_keeps_esp);
     tcase_add_test(tc, pop_ss_moves_the_pointer_as_the_old_stack_says);
     tcase_add_test(tc, push_stores_the_selector_zero_extended);
