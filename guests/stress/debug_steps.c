@@ -188,7 +188,74 @@ static void registers(void)
     write_dr7(DR7_ONES);
 }
 
-/* ---- A breakpoint behind a software interrupt ---- */
+/* ---- RF ---- */
+
+/* pushfd; pop eax; pushfd; pop ecx; int 80h, from an IRET with RF: neither image
+ * has it (SDM Vol.2B "PUSHF/PUSHFD"). */
+static void pushed_rf(void)
+{
+    static const uint8_t code[] = {0x9C, 0x58, 0x9C, 0x59, 0xCD, 0x80};
+    uint8_t *start = user_page + random_below(PAGE);
+
+    stress_doing = "PUSHF with RF";
+    memcpy(start, code, sizeof(code));
+    for (uint32_t times = 4; times; times--) {
+        user_run_flags(start, 0, EF_RF | EF_IF | 2);
+        CHECK_EQ(last.vector, VECTOR_EXIT);
+        CHECK_EQ(last.eax & (EF_RF | EF_IF), EF_IF);
+        CHECK_EQ(last.ecx & (EF_RF | EF_IF), EF_IF);
+        if (!on_tcg) /* which does not clear RF behind every instruction */
+            CHECK_EQ(last.eflags & EF_RF, 0);
+    }
+}
+
+/* ---- Breakpoints in a handler ---- */
+
+static uint32_t handler_of(uint32_t vector)
+{
+    return (uint32_t)(idt[vector] & 0xFFFF) |
+           (uint32_t)(idt[vector] >> 32 & 0xFFFF0000);
+}
+
+static uint32_t handler_hits;
+
+static bool handler_hook(struct frame *frame)
+{
+    if (frame->vector != EXC_DB)
+        return false;
+    CHECK_EQ(frame->eip, handler_of(EXC_UD));
+    CHECK_EQ(frame->cs, KERNEL_CODE);
+    CHECK_EQ(frame->eflags & (EF_TF | EF_RF | EF_IF), 0);
+    CHECK_EQ(read_dr6() & DR6_CAUSES, 1 << 2);
+    write_dr6(0);
+    frame->eflags |= EF_RF;
+    handler_hits++;
+    return true;
+}
+
+/* UD2 with RF set: RF is clear in the handler, whose first instruction has a
+ * breakpoint, and set in the image. */
+static void break_at_handler(void)
+{
+    uint8_t *code = user_page + random_below(PAGE);
+
+    stress_doing = "a breakpoint at a handler";
+    memcpy(code, "\x0F\x0B", 2);
+    write_dr2(handler_of(EXC_UD));
+    write_dr6(0);
+    write_dr7(DR7_ONES | 1 << 4);
+    handler_hits = 0;
+    trap_hook = handler_hook;
+    user_run_flags(code, 0, EF_RF | EF_TF | 2);
+    trap_hook = NULL;
+    write_dr7(DR7_ONES);
+    CHECK_EQ(handler_hits, 1);
+    CHECK_EQ(last.vector, EXC_UD);
+    CHECK_EQ(last.eip, (uint32_t)code);
+    CHECK_EQ(last.eflags & EF_TF, EF_TF);
+    if (!on_tcg) /* debug_hook() of debug.c says why */
+        CHECK_EQ(last.eflags & EF_RF, EF_RF);
+}
 
 static struct {
     uint32_t vector, entry, eip;
@@ -229,8 +296,7 @@ static void held_breakpoint(void)
         return;
     stress_doing = "INT behind a load of SS that meets a breakpoint";
     held.vector = one_in(2) ? EXC_BP : VECTOR_CALL;
-    held.entry = (uint32_t)(idt[held.vector] & 0xFFFF) |
-                 (uint32_t)(idt[held.vector] >> 32 & 0xFFFF0000);
+    held.entry = handler_of(held.vector);
     *at = USER_DATA;
     *p++ = 0x8E;
     *p++ = 0x15;
@@ -263,6 +329,8 @@ void debug_steps_round(void)
         step_call_gate();
         step_hlt();
         int1();
+        pushed_rf();
+        break_at_handler();
         held_breakpoint();
         registers();
         stress_note(NOTE_DEBUG_STEP_RING);
