@@ -8,10 +8,12 @@
 #include <string.h>
 #include <ucontext.h>
 
-#define STEPS_MAX 200u /* from a kick to a boundary */
-#define CODE_MAX  (8u * MIB)
-#define LIST_MAX  65536u
-#define INT3      0xcc
+/* From a kick to a boundary; likewise where all source is compared first. */
+#define STEPS_MAX         200u
+#define STEPS_MAX_CHECKED 1000u
+#define CODE_MAX          (8u * MIB)
+#define LIST_MAX          65536u
+#define INT3              0xcc
 
 static struct {
     struct guest *g;
@@ -77,6 +79,11 @@ static bool is_armed(uint64_t rip)
     return mcode_contains(code_memory(), rip) && probe.armed[offset_of(rip)];
 }
 
+static unsigned steps_max(const struct bt_vcpu *bt)
+{
+    return bt->mixed_count ? STEPS_MAX_CHECKED : STEPS_MAX;
+}
+
 static void on_trap(int sig, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
@@ -88,7 +95,7 @@ static void on_trap(int sig, siginfo_t *info, void *context)
         uc->uc_mcontext.gregs[REG_RIP] = (greg_t)at;
         probe.arrived(uc, at);
     } else if (bt && bt->stepping && probe.outcome &&
-               ++probe.outcome->steps < STEPS_MAX) {
+               ++probe.outcome->steps < steps_max(bt)) {
         probe.engine.sa_sigaction(sig, info, context);
     } else {
         signal(sig, SIG_DFL); /* and die of it */

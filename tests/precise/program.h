@@ -24,7 +24,8 @@
 enum program_segments { SEGMENTS_FLAT, SEGMENTS_LIMITED, SEGMENTS_DOWN };
 
 struct program {
-    bool soft; /* the translator takes the soft path everywhere */
+    bool soft;    /* the translator takes the soft path everywhere */
+    bool checked; /* its pages are stored to all the time, thinks it */
     enum program_segments segments;
     uint8_t code[CODE_LEN];
     uint32_t len;

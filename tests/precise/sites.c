@@ -11,12 +11,17 @@
  *
  *      mov rcx-save; lea; jecxz 1f; mov rcx; jmp elsewhere; 1: mov rcx
  *
- * of which the fourth and fifth run when it fails.
+ * of which the fourth and fifth run when it fails. Where source bytes are compared,
+ *
+ *      jrcxz 1f; jmp changed; 1: ...         changed: mov rcx; mov r9, record; jmp
+ *
+ * what begins with a jump to the last line runs when they differ.
  */
 #define JECXZ_PREFIX 0x67
 #define CHECK_INSNS  6u
 #define CHECK_MISS   3u /* its first instruction that runs on a miss */
 #define STI          0xfb
+#define JMP          0xe9
 
 const char *const place_name[PLACE_COUNT] = {
     [PLACE_BODY] = "guest instruction",
@@ -27,6 +32,7 @@ const char *const place_name[PLACE_COUNT] = {
     [PLACE_RETURN_MISS] = "failed return site",
     [PLACE_STUB] = "unchained exit",
     [PLACE_PENDING] = "interrupt pending at STI",
+    [PLACE_CHANGED] = "source changed",
     [PLACE_GLUE] = "glue",
 };
 
@@ -151,6 +157,31 @@ static void place_exit(struct sites *s, const struct guest *g, uint32_t i,
         s->site[k].place = place;
 }
 
+/* The comparisons that lead to a CCF's exit for changed source, which begins at
+ * this site, and the exit. */
+static void place_changed(struct sites *s, const struct guest *g, uint32_t from,
+                          uint32_t exit)
+{
+    uint32_t check = 0;
+
+    for (uint32_t i = from; i < exit; i++) {
+        const uint8_t *code = bytes_at(g, s->site[i].at);
+        int32_t distance;
+
+        memcpy(&distance, code + 1, sizeof(distance));
+        if (*code != JMP ||
+            s->site[i].at + 5 + (uint64_t)distance != s->site[exit].at)
+            continue;
+        check = i - 1;
+        s->site[i].place = PLACE_CHANGED;
+        s->site[i].check = check;
+    }
+    for (uint32_t i = exit; i < exit + 3; i++) {
+        s->site[i].place = PLACE_CHANGED;
+        s->site[i].check = check;
+    }
+}
+
 static void place_all(struct sites *s, const struct guest *g,
                       const struct ccf *ccf, uint32_t from)
 {
@@ -159,7 +190,9 @@ static void place_all(struct sites *s, const struct guest *g,
         const struct ccf_exit *exit =
             exit_loaded(ccf, bytes_at(g, s->site[i].at));
 
-        if (exit && i + 1 < s->count)
+        if (exit && exit->kind == EXIT_CHANGED)
+            place_changed(s, g, from, i - 1);
+        else if (exit && i + 1 < s->count)
             place_exit(s, g, i, exit);
         for (uint32_t k = 0; k < ccf->return_count; k++)
             if (s->site[i].at == ccf->start + ccf->return_sites[k])

@@ -23,6 +23,7 @@ enum place {
     PLACE_RETURN_MISS, /* the guest did not return to where it called */
     PLACE_STUB,        /* an exit that is not chained */
     PLACE_PENDING,     /* STI finds an interrupt waiting */
+    PLACE_CHANGED,     /* a comparison finds other source bytes */
     PLACE_GLUE,        /* common stubs and the soft TLB's probes */
     PLACE_COUNT
 };
@@ -33,7 +34,8 @@ struct site {
     const struct extent *owner; /* NULL: glue */
     uint32_t first;  /* the site that its guest instruction starts at */
     uint32_t branch; /* 1 + index of the branch that starts here; 0 */
-    uint32_t check;  /* PLACE_*_MISS: the site that the check starts at */
+    uint32_t check;  /* PLACE_*_MISS: the site that the check starts at;
+                        PLACE_CHANGED: of a comparison's branch */
     uint8_t place;   /* enum place */
     uint8_t path;    /* on which it was reached, or NO_PATH */
     bool memory;     /* a guest instruction that accesses memory starts here */

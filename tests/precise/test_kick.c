@@ -22,6 +22,7 @@ static struct {
     unsigned ccfs;
     unsigned entered; /* of them; see is_entered() */
     unsigned complete;
+    unsigned checked; /* of the complete ones */
     uint64_t sites[PLACE_COUNT];
     uint64_t kicked[PLACE_COUNT];
     uint64_t behind_misses;  /* not kicked: see is_behind_miss() */
@@ -135,6 +136,21 @@ static bool kick_pending(struct trial *t, const struct site *site)
     return kick(t, &plan);
 }
 
+/* A comparison of source bytes fails. The CCF is dropped, and taken back when it
+ * is wanted again, as its source is what it was. */
+static bool kick_changed(struct trial *t, const struct site *site)
+{
+    const struct site *check = &t->sites->site[site->check];
+    struct plan plan;
+
+    if (check->path == NO_PATH)
+        return false;
+    plan = trial_plan(t, site, check, EVENT_KICK);
+    plan.aid =
+        (struct aid){.at = check->at, .kind = AID_DETOUR, .to = check[1].at};
+    return kick(t, &plan);
+}
+
 static bool kick_on_path(struct trial *t, const struct site *site)
 {
     struct plan plan;
@@ -159,6 +175,7 @@ static bool kick_otherwise(struct trial *t, const struct site *site)
         return detour_from_any(t, site, AID_DETOUR,
                                t->sites->site[site->check].at);
     case PLACE_PENDING: return kick_pending(t, site);
+    case PLACE_CHANGED: return kick_changed(t, site);
     case PLACE_GLUE:
     case PLACE_STUB:
     case PLACE_BODY:
@@ -240,8 +257,12 @@ static void kick_everywhere(struct trial *t)
     }
     count.ccfs += t->sites->ccf_count;
     for (uint32_t i = 0; i < t->sites->ccf_count; i++) {
-        count.entered += is_entered(t->sites, &t->sites->ccf[i]);
-        count.complete += is_complete(t->sites, &t->sites->ccf[i]);
+        const struct extent *extent = &t->sites->ccf[i];
+        bool complete = is_complete(t->sites, extent);
+
+        count.entered += is_entered(t->sites, extent);
+        count.complete += complete;
+        count.checked += complete && extent->ccf->checked;
     }
 }
 
@@ -262,9 +283,10 @@ static void report_glue(void)
 START_TEST(a_kick_at_every_host_instruction_gives_the_interpreters_state)
 {
     trial_for_each(kick_everywhere);
-    printf("kicks programs=%u ccfs=%u entered=%u complete=%u stepped=%llu\n",
+    printf("kicks programs=%u ccfs=%u entered=%u complete=%u checked=%u "
+           "stepped=%llu\n",
            trial_count(), count.ccfs, count.entered, count.complete,
-           (unsigned long long)count.stepped);
+           count.checked, (unsigned long long)count.stepped);
     for (unsigned i = 0; i < PLACE_GLUE; i++)
         printf("  %-26s %6llu of %6llu host instructions kicked\n",
                place_name[i], (unsigned long long)count.kicked[i],
@@ -273,8 +295,10 @@ START_TEST(a_kick_at_every_host_instruction_gives_the_interpreters_state)
     printf("  not kicked behind a soft access that crosses a page: %llu\n",
            (unsigned long long)count.behind_misses);
     fflush(stdout);
-    if (trial_is_default())
-        ck_assert_uint_ge(count.complete, TRIAL_COMPLETE);
+    if (trial_is_default()) {
+        ck_assert_uint_ge(count.complete - count.checked, TRIAL_COMPLETE);
+        ck_assert_uint_ge(count.checked, TRIAL_CHECKED);
+    }
 }
 END_TEST
 

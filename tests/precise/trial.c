@@ -162,6 +162,7 @@ static void setup(struct trial *t, uint64_t seed)
         .sites = &sites, .paths = &paths, .seed = seed, .user = seed & 1};
     program_generate(&t->program, seed, segments_of(seed));
     t->program.soft = seed & 4;
+    t->program.checked = seed % 7 == 0;
     t->bt = guest_new(&t->program, true, t->user);
     t->ref = guest_new(&t->program, false, t->user);
     t->spare = guest_new(&t->program, false, t->user);
