@@ -8,8 +8,8 @@
  *   - what they said before is right, too, until software has flushed it (SDM
  *     Vol.3A 4.10.4 "Invalidation of TLBs and Paging-Structure Caches").
  *
- * pages.c keeps both. In every second round the kernel itself lives in pages
- * with U=1. QEMU's translator deviates from the manual in this:
+ * pages.c keeps both. Before that, code maps its own page elsewhere (remaps.c).
+ * In every second round the kernel itself lives in pages with U=1. QEMU's translator deviates from the manual in this:
  *
  *   - reserved bits of entries: not set there;
  *   - a read-modify-write that faults may report a read, and one through a
@@ -83,6 +83,7 @@ void paging_round(uint32_t number)
     machine_init(number & 1 ? PAGING_PAE : PAGING_32);
     if (number & 2)
         kernel_in_user_pages();
+    remaps();
     pages_init();
     make_roots();
     populate();

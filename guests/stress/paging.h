@@ -59,4 +59,9 @@ void flush(uint32_t region, uint32_t page);
 void access_some(uint32_t region, uint32_t page);
 void access_region(uint32_t region, uint32_t count);
 
+/* ---- remaps.c ---- */
+
+/* Code whose own page is mapped elsewhere; before any of the above. */
+void remaps(void);
+
 #endif /* PAGING_TEST_H */
