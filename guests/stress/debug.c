@@ -226,6 +226,8 @@ static void programs_round(void)
     struct debug_regs regs;
 
     debug_open_call();
+    slot_set(SLOT_TEST,
+             segment(DEBUG_FS_BASE, 0xFFFFF, SEG_DATA_RW | SEG_DPL3, SEG_FLAT));
     make_pages();
     trap_hook = debug_hook;
     for (uint32_t i = 0; i < PROGRAMS; i++) {
@@ -254,7 +256,7 @@ void debug_round(uint32_t number)
 
     for (uint32_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         machine_init(number & 1 ? PAGING_PAE : PAGING_32);
-        write_cr4(read_cr4() | CR4_DE);
+        write_cr4(read_cr4() | CR4_DE | CR4_OSFXSR);
         parts[i]();
     }
 }

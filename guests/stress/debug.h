@@ -36,6 +36,8 @@ enum {
     DEBUG_DEMAND = 0x4C000000,
     DEMAND_PAGES = 4, /* absent until touched */
     DEBUG_PORT = 0xEE40,
+    DEBUG_FS = 0x33, /* SLOT_TEST: data of ring 3 at DEBUG_FS_BASE */
+    DEBUG_FS_BASE = 0x123450,
     VECTOR_CALL = 0x81, /* int 81h: the handler does what the list says */
 };
 

@@ -41,6 +41,7 @@ uint32_t debug_random_dr7(void);
 
 /* debug_memory.c */
 void part_accesses(void);
+void part_segment(void);
 void part_string(void);
 
 /* debug_parts.c */

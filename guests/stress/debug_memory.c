@@ -32,6 +32,10 @@ static const struct {
     {2,  1, 3, "\x0F\x01\x25"}, /* smsw [at] */
     {2,  1, 2, "\xD9\x3D"    }, /* fnstcw [at] */
     {28, 1, 2, "\xD9\x35"    }, /* fnstenv [at] */
+    {4,  1, 3, "\x0F\xC3\x05"}, /* movnti [at], eax */
+    {16, 0, 3, "\x0F\x10\x05"}, /* movups xmm0, [at] */
+    {16, 1, 3, "\x0F\x11\x05"}, /* movups [at], xmm0 */
+    {8,  1, 3, "\x0F\x13\x05"}, /* movlps [at], xmm0 */
     {8,  0, 2, "\xDF\x2D"    }, /* fild qword [at] */
     {8,  1, 3, "\x0F\xC7\x0D"}, /* cmpxchg8b [at] */
 };
@@ -52,6 +56,21 @@ void part_accesses(void)
         if (i == FILD)
             PUT(OP_PLAIN, "\xDD\xD8"); /* fstp st(0) */
     }
+}
+
+/* By a segment with a base: breakpoints are at linear addresses.
+ *   mov fs, ax; mov eax, fs:[at - base] or the other way round */
+void part_segment(void)
+{
+    uint32_t at = put_address(4);
+    bool write = one_in(2);
+    struct op *op;
+
+    put_mov(EAX, DEBUG_FS);
+    PUT(OP_PLAIN, "\x8E\xE0");
+    op = put_bytes(OP_PLAIN, write ? "\x64\xA3" : "\x64\xA1", 2);
+    put_u32(at - DEBUG_FS_BASE);
+    put_touch(op, AT_ADDRESS, at, 4, write);
 }
 
 /* Of an array whose elements are each within a page. */

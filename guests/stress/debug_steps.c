@@ -282,6 +282,56 @@ static bool held_hook(struct frame *frame)
     return true;
 }
 
+static bool based_hook(struct frame *frame)
+{
+    if (frame->vector != EXC_DB)
+        return false;
+    CHECK_EQ(frame->cs, stops.cs[0]);
+    CHECK_EQ(frame->eip, stops.eip[0]);
+    CHECK_EQ(read_dr6() & DR6_CAUSES, 1 << 3);
+    write_dr6(0);
+    frame->eflags |= EF_RF;
+    handler_hits++;
+    return true;
+}
+
+/* jmp far selector:offset; there: nop; int 80h, in a segment with a base. The
+ * breakpoint is at the linear address. QEMU crashes. */
+static void break_in_segment(void)
+{
+    const uint32_t base = 0x1000 * random_below(100) + random_below(16);
+    uint8_t *code = user_page + random_below(PAGE);
+    uint32_t selector =
+        slot_set(SLOT_TEST + 2,
+                 segment(base, 0xFFFFF, SEG_CODE_XR | SEG_DPL3, SEG_FLAT)) |
+        3;
+    uint8_t *p = code;
+
+    if (on_tcg)
+        return;
+    stress_doing = "a breakpoint in a segment with a base";
+    *p++ = 0xEA;
+    p = put_u32(p, (uint32_t)p + 6 - base);
+    *p++ = (uint8_t)selector;
+    *p++ = 0;
+    memcpy(p, "\x90\x90\xCD\x80", 4);
+    stops.eip[0] = (uint32_t)p + 1 - base;
+    stops.cs[0] = selector;
+    for (uint32_t times = 0; times < 4; times++) {
+        write_dr3((uint32_t)p + 1);
+        write_dr6(0);
+        write_dr7(DR7_ONES | (times & 1) << 6);
+        handler_hits = 0;
+        trap_hook = based_hook;
+        user_run(code, 0);
+        trap_hook = NULL;
+        write_dr7(DR7_ONES);
+        CHECK_EQ(last.vector, VECTOR_EXIT);
+        CHECK_EQ(last.cs, selector);
+        CHECK_EQ(handler_hits, times & 1);
+    }
+}
+
 /* A load of SS holds its data breakpoint back until the boundary behind the next
  * instruction (SDM Vol.3A "Masking Exceptions and Interrupts When Switching
  * Stacks"): behind INT n, that is in the handler. Not so in QEMU.
@@ -331,6 +381,7 @@ void debug_steps_round(void)
         int1();
         pushed_rf();
         break_at_handler();
+        break_in_segment();
         held_breakpoint();
         registers();
         stress_note(NOTE_DEBUG_STEP_RING);
