@@ -21,6 +21,7 @@
  */
 #define STORMS  3000u
 #define SPAN_NS 200000u
+#define HOUR_NS 3600000000000u
 #define QUEUE   64u
 
 static struct kick_timer timer;
@@ -157,6 +158,25 @@ START_TEST(a_kick_comes_once_and_never_early)
 }
 END_TEST
 
+/* The later one is not waited for: only the earlier one can end this. */
+START_TEST(an_earlier_deadline_replaces_a_later_one)
+{
+    set_up();
+    for (unsigned i = 0; i < 100; i++) {
+        uint64_t deadline = host_now() + random_below(SPAN_NS);
+        unsigned before = kicks;
+
+        kick_timer_arm(&timer, deadline + HOUR_NS);
+        kick_timer_arm(&timer, deadline);
+        kick_timer_arm(&timer, deadline + 2 * HOUR_NS);
+        while (kicks == before)
+            ;
+        ck_assert_uint_ge(kicked_at, deadline);
+    }
+    tear_down();
+}
+END_TEST
+
 START_TEST(a_time_that_is_over_kicks_at_once)
 {
     set_up();
@@ -201,6 +221,7 @@ int main(void)
     tcase_set_timeout(tcase, 30);
     tcase_add_loop_test(tcase, each_deadline_is_followed_by_a_kick, 0, 2);
     tcase_add_test(tcase, a_kick_comes_once_and_never_early);
+    tcase_add_test(tcase, an_earlier_deadline_replaces_a_later_one);
     tcase_add_test(tcase, a_time_that_is_over_kicks_at_once);
     tcase_add_test(tcase,
                    the_kick_of_a_timer_that_ends_comes_before_its_end_or_never);
