@@ -230,8 +230,10 @@ START_TEST(guest_time_stands_still_while_paused)
     uint64_t before = clock_now(vm->clock);
     usleep(2000);
     ck_assert_uint_eq(clock_now(vm->clock), before);
+    uint64_t start = host_now();
     vm_continue(vm);
-    ck_assert_uint_lt(clock_now(vm->clock) - before, 1000000);
+    uint64_t passed = clock_now(vm->clock) - before;
+    ck_assert_uint_le(passed, host_now() - start);
     vm_destroy(vm);
 }
 END_TEST
