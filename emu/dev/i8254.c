@@ -195,9 +195,10 @@ static void fire(void *opaque)
     update(pit);
 }
 
-/* Before a change: time may have passed the timer's deadline with the clock not
- * run since. The edge that is due comes first, or update() would look beyond
- * it and the interrupt be lost, a one-shot timer's for good. */
+/* Before each access: time may have passed the timer's deadline with the clock
+ * not run since. The edge that is due comes first, or update() would look beyond
+ * it and the interrupt be lost, a one-shot timer's for good; and whoever reads a
+ * count of the new period finds its interrupt pending. */
 static void fire_if_due(struct i8254 *pit)
 {
     if (pit->timer.armed && pit->timer.deadline <= clock_now(pit->clock))
@@ -367,6 +368,7 @@ static uint32_t port_read(void *dev, uint64_t offset, unsigned size)
 {
     struct i8254 *pit = dev;
     (void)size;
+    fire_if_due(pit);
     if (offset == 3)
         return 0xff; /* the control word cannot be read */
     return read_channel(pit, &pit->channel[offset]);

@@ -268,6 +268,13 @@ static void change_ferr(void)
         pair_out(0xf0, 1, 0);
 }
 
+static void drive_input(void)
+{
+    uint8_t how = take8();
+
+    pair_drive(how >> 1 & 7, how & 1);
+}
+
 /* ---- Time ---- */
 
 /* Nanoseconds to months: a mantissa of five bits, and an exponent. */
@@ -311,7 +318,7 @@ static void (*const actions[])(void) = {
     access_uart,   access_uart,    send_to_uart,    access_dma,   access_pm,
     read_pm_timer, change_ferr,    wait_and_run,    wait_and_run, be_late,
     step,          set_look,       pair_ack,        pair_ack,     pair_run,
-    pair_save,     pair_reset,     pair_check_date,
+    pair_save,     pair_reset,     pair_check_date, drive_input,  drive_input,
 };
 
 static int64_t cpu_ns(void)

@@ -31,6 +31,8 @@ static struct {
     uint8_t port61, pages[16];
     uint32_t pci_address; /* CF8h */
     uint64_t pm_halves;   /* of the PM timer, when TMR_STS was cleared */
+    bool pm_enabled;      /* TMR_EN */
+    bool sci_enabled;     /* SCI_EN */
     uint8_t date[7];      /* read last, century first */
     bool is_date_old;     /* there is one, and no write to the RTC since */
     bool verbose;
@@ -169,6 +171,10 @@ static unsigned model_write(uint16_t port, uint8_t value)
         now.pages[port & 15] = value;
     if (port == 0x600 && value & 1)
         now.pm_halves = pm_halves();
+    if (port == 0x602)
+        now.pm_enabled = value & 1;
+    if (port == 0x604 || (port == 0xb2 && (value & 0xfe) == 0xf0))
+        now.sci_enabled = value & 1;
     if (!gate && (port & ~3u) != 0x40)
         return 0;
     pit_model_advance(&pit, first.now);
@@ -201,8 +207,10 @@ void pair_out(uint16_t port, unsigned size, uint32_t value)
     judge();
 }
 
-static void check_byte(uint16_t port, uint8_t value)
+/* How often it makes IRQ 0 rise. */
+static unsigned check_byte(uint16_t port, uint8_t value)
 {
+    unsigned edges = 0;
     struct uart_model *uart = uart_at(port);
     uint8_t expected, mask;
     int out2;
@@ -215,6 +223,7 @@ static void check_byte(uint16_t port, uint8_t value)
         check_value("8259A", port, value, pic_model_read(&pic, port), 0xff);
     pit_model_advance(&pit, first.now);
     if ((port & ~3u) == 0x40) {
+        edges = pit_model_edges(&pit);
         expected = pit_model_read(&pit, port & 3, &mask);
         check_value("8254", port, value, expected, mask);
     }
@@ -235,6 +244,7 @@ static void check_byte(uint16_t port, uint8_t value)
         check_value("PM1", port, value, pm_halves() > now.pm_halves, 1);
     if (port == 0x92)
         check_value("A20", port, value, first.a20 ? 2 : 0, 2);
+    return edges;
 }
 
 /* The functions of the board stay where and what they are. */
@@ -258,13 +268,16 @@ static void check_pci(uint16_t port, uint32_t value)
 
 static void check_in(uint16_t port, unsigned size, uint32_t value)
 {
+    unsigned edges = 0;
+
     if (port == PM_TIMER)
         check_value("PM timer", port, value, (uint32_t)pm_count() & 0xffffff,
                     size == 4 ? UINT32_MAX : (uint32_t)(BIT64(8 * size) - 1));
     if (size == 4)
         check_pci(port, value);
     for (unsigned i = 0; i < size; i++)
-        check_byte((uint16_t)(port + i), (uint8_t)(value >> 8 * i));
+        edges += check_byte((uint16_t)(port + i), (uint8_t)(value >> 8 * i));
+    check_edges(edges);
 }
 
 uint32_t pair_in(uint16_t port, unsigned size)
@@ -275,7 +288,6 @@ uint32_t pair_in(uint16_t port, unsigned size)
 
     show("in  %04x %u %x", port, size, value);
     check_in(port, size, value);
-    check_edges(0);
     subject_note(&first, value);
     if (second.pc != NULL) {
         subject_enter(&second);
@@ -345,6 +357,9 @@ void pair_run(void)
             fail("IRQ %u rose %u times", i, first.rises[i]);
     if (clock_next(first.clock) <= first.now)
         fail("a timer is due again");
+    if (first.level[9] !=
+        (now.pm_enabled && now.sci_enabled && pm_halves() > now.pm_halves))
+        fail("IRQ 9 is %d", first.level[9]);
     int irq8 = rtc_model_irq(&rtc, first.now);
     if (irq8 >= 0 && first.level[8] != irq8)
         fail("IRQ 8 is %d", first.level[8]);
@@ -432,6 +447,18 @@ void pair_receive(unsigned port, const uint8_t *data, size_t len)
     judge();
 }
 
+void pair_drive(unsigned n, bool level)
+{
+    static const uint8_t pins[] = {5, 6, 7, 10, 11, 14, 15};
+    unsigned pin = pins[n % ARRAY_COUNT(pins)];
+
+    show("drive IRQ %u %d", pin, level);
+    subject_drive(&first, pin, level);
+    if (second.pc != NULL)
+        subject_drive(&second, pin, level);
+    judge();
+}
+
 void pair_check_a20(bool open)
 {
     if (first.a20 != open)
@@ -465,6 +492,7 @@ void pair_reset(void)
     now.port61 = 0;
     memset(now.pages, 0, sizeof(now.pages));
     now.pm_halves = pm_halves();
+    now.pm_enabled = now.sci_enabled = false;
     now.pci_address = 0;
     rtc_model_reset(&rtc, first.now);
     if (second.pc != NULL)

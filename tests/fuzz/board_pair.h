@@ -23,6 +23,8 @@ void pair_run(void);
 void pair_step(unsigned count); /* to one deadline after the other */
 
 void pair_ack(void); /* whether there is an interrupt or not */
+/* Inputs that no device of the board drives; n counts them. */
+void pair_drive(unsigned n, bool level);
 void pair_check_a20(bool open);
 void pair_receive(unsigned port, const uint8_t *data, size_t len);
 void pair_ferr(bool level);

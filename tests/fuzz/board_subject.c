@@ -23,6 +23,7 @@ void __wrap_i8259_set_input(void *pair, unsigned pin, bool level)
         abort();
     s->rises[pin] += level && !s->level[pin];
     s->level[pin] = level;
+    s->pic = pair;
     if (s->input != NULL)
         s->input(pin, level);
     __real_i8259_set_input(pair, pin, level);
@@ -38,6 +39,13 @@ void subject_leave(struct subject *s)
     if (entered != s)
         abort();
     entered = NULL;
+}
+
+void subject_drive(struct subject *s, unsigned pin, bool level)
+{
+    subject_enter(s);
+    i8259_set_input(s->pic, pin, level);
+    subject_leave(s);
 }
 
 /* FNV-1a. */

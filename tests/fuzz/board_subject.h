@@ -28,6 +28,7 @@ struct subject {
     uint64_t seen;      /* all that came out, hashed */
     unsigned rises[16]; /* of the interrupt wires, since somebody looked */
     bool level[16];
+    void *pic; /* at their end */
     uint8_t mmio[SUBJECT_MMIO_LEN];
     struct io_range range;
     /* Told of each change of an interrupt wire, and of RESET before it acts;
@@ -45,6 +46,9 @@ void subject_stop(struct subject *s);
 
 /* RESET, at one moment. */
 void subject_reset(struct subject *s);
+
+/* An input of the interrupt controllers that no device of the board drives. */
+void subject_drive(struct subject *s, unsigned pin, bool level);
 
 /* All other calls of the board are between the two. */
 void subject_enter(struct subject *s);

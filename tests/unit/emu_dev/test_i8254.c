@@ -408,6 +408,19 @@ START_TEST(an_edge_that_is_due_survives_a_write_to_another_channel)
 END_TEST
 
 /* As when the host takes the CPU away in the middle of a write. */
+START_TEST(a_count_of_the_next_period_is_read_after_its_edge)
+{
+    set_mode(0, 2, 1000);
+    ticks(1);
+    unsigned rises = irq0.rises;
+    now_ns += 1000 * 839; /* and the clock is not run */
+    (void)in(0x40);
+    ck_assert_uint_eq(irq0.rises, rises + 1);
+    clock_run(guest_clock);
+    ck_assert_uint_eq(irq0.rises, rises + 1);
+}
+END_TEST
+
 START_TEST(a_one_shot_shorter_than_its_own_write_interrupts)
 {
     for (uint16_t count = 1; count < 40; count++) {
@@ -464,6 +477,7 @@ int main(void)
     tcase_add_test(tcase, read_back_latches_several_counters_at_once);
     tcase_add_test(tcase, channel_0_interrupts_once_a_period_and_never_drifts);
     tcase_add_test(tcase, channel_0_in_mode_0_interrupts_once);
+    tcase_add_test(tcase, a_count_of_the_next_period_is_read_after_its_edge);
     tcase_add_test(tcase, a_one_shot_shorter_than_its_own_write_interrupts);
     tcase_add_test(tcase,
                    an_edge_that_is_due_survives_a_write_to_another_channel);
