@@ -440,6 +440,14 @@ void tc_drop_all(struct tc *tc)
             tc_drop(tc, tc->region[i].ccfs[k]);
 }
 
+void tc_clear(struct tc *tc)
+{
+    for (unsigned i = 0; i < TC_REGIONS; i++)
+        evict(tc, &tc->region[i]);
+    memset(tc->lengths, 0, sizeof(tc->lengths));
+    tc->current = 0;
+}
+
 bool tc_frame_has_code(const struct tc *tc, gfn_t gfn)
 {
     const struct ccf_source *s = *tc_frame_bucket((struct tc *)tc, gfn);

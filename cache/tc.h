@@ -123,6 +123,9 @@ unsigned tc_drop_range(struct tc *tc, gfn_t gfn, uint32_t offset, uint32_t len);
 unsigned tc_drop_frame(struct tc *tc, gfn_t gfn);
 void tc_drop_all(struct tc *tc);
 
+/* Free all CCFs, as if the cache were new. */
+void tc_clear(struct tc *tc);
+
 /* Bring a CCF back to life that was dropped because its source was stored to,
  * if the page now holds the bytes it was made from at gip. It may have been
  * another frame's; it is gfn's from now on. NULL when there is none. */

@@ -170,6 +170,7 @@ int bt_create(const struct bt_config *config, struct bt_vcpu **out)
     bt->quick_loss = config->verify_every ? 0 : BT_QUICK_LOSS;
     bt->vcpu->bt = bt;
     bt->soft_mode = config->soft_mode;
+    bt->rent = config->deterministic ? BT_RENT_INSNS : BT_RENT;
     soft_tlb_init(&bt->vcpu->soft_tlb[BT_KERNEL]);
     soft_tlb_init(&bt->vcpu->soft_tlb[BT_USER]);
     err = mmu_create(&bt->mmu, bt->gmem, bt->vcpu, &mmu_host);

@@ -54,6 +54,10 @@ struct bt_config {
 #define BT_MIXED_PATIENCE (UINT64_C(1) << 27)
 /* A translation within this of a loss, some 1.6 ms, is soon after it. */
 #define BT_QUICK_LOSS (UINT64_C(1) << 22)
+/* What a user space may spend in soft code before it gets a window: some 0.4 ms at
+ * 2.6 GHz; instructions where time is their count. */
+#define BT_RENT       (UINT64_C(1) << 20)
+#define BT_RENT_INSNS (UINT64_C(1) << 19)
 #define BT_CONTEXTS   4u /* of each space; a Linux guest has two to four */
 #define BT_NO_MODE    UINT32_MAX
 #define BT_PAGE_LIST  1024u
@@ -185,6 +189,7 @@ struct bt_vcpu {
     struct bt_soft_list soft_list[BT_SPACE_COUNT];
     struct bt_user users[MMU_SPACES];
     struct bt_user *user; /* the current one; NULL: not looked up yet */
+    uint64_t rent; /* what one spends before it gets a window; BT_RENT_* */
     enum soft_mode soft_mode;
     uint64_t miss; /* address of the miss stub */
     uint64_t sentinel;

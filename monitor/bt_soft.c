@@ -94,10 +94,6 @@ bool bt_soft_gva(const struct bt_vcpu *bt, bool user, uint32_t host, gva_t *gva)
 
 /* ---- Soft spaces ---- */
 
-/* Some 0.4 ms at 2.6 GHz; instructions where time is their count. */
-#define RENT       (UINT64_C(1) << 20)
-#define RENT_INSNS (UINT64_C(1) << 19)
-
 uint64_t bt_soft_clock(const struct bt_vcpu *bt)
 {
     return bt->deterministic ? bt->vcpu->retired + bt->vcpu->ccf_retired
@@ -135,7 +131,7 @@ void bt_soft_spent(struct bt_vcpu *bt, uint64_t spent)
     if (!user || user->windowed)
         return;
     user->spent += spent;
-    if (user->spent < (bt->deterministic ? RENT_INSNS : RENT))
+    if (user->spent < bt->rent)
         return;
     user->windowed = true;
     stat_inc(bt->stats, STAT_SOFT_CONVERSIONS);

@@ -108,6 +108,8 @@ static void drop_all(struct mmu *mmu)
 void mmu_forget(struct mmu *mmu)
 {
     drop_all(mmu);
+    thrash_forget(mmu);
+    mmu->wp_seen = (mmu->vcpu->cr0 & CR0_WP) != 0;
 }
 
 void mmu_sync_role(struct mmu *mmu)

@@ -106,7 +106,7 @@ void mmu_page_faulted(struct mmu *mmu, gva_t gva);
 void mmu_flush(struct mmu *mmu); /* CR0/CR4/EFER paging bits, A20 changed */
 
 /* RAM may have changed without anyone being told, page tables that are traced
- * included: forget all windows. */
+ * included: forget all windows, and what their use has taught. */
 void mmu_forget(struct mmu *mmu);
 
 /* A store by the interpreter or a device to a frame with flags. */

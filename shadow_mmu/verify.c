@@ -264,10 +264,23 @@ static unsigned count_vmas(const struct mmu *mmu, const struct window *window)
     return count;
 }
 
+/* Most windows are: nothing is in them that could be wrong. */
+static bool is_empty(const struct window *window)
+{
+    uint64_t any = window->vmas | window->spts;
+    for (uint32_t i = 0; i < ARRAY_COUNT(window->live); i++)
+        any |= window->live[i];
+    for (uint32_t i = 0; i < SPT_COUNT; i++)
+        any |= (uintptr_t)window->spt[i];
+    return any == 0;
+}
+
 static const char *check_window(const struct mmu *mmu,
                                 const struct window *window, size_t *in_ram)
 {
     const char *why = NULL;
+    if (is_empty(window))
+        return NULL;
     if (count_vmas(mmu, window) != window->vmas)
         return "a window's count of VMAs is wrong";
     for (uint32_t i = 0; i < REGION_MAX && why == NULL; i++) {

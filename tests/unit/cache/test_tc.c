@@ -270,6 +270,23 @@ START_TEST(dropping_all_leaves_nothing)
 }
 END_TEST
 
+START_TEST(a_cleared_cache_is_as_new)
+{
+    struct ccf *a = add_kept(0x1000, 7, 0x10);
+    const uint64_t start = a->start;
+
+    tc_chain(tc, a->exits, add(0x1010, 8, 0x20));
+    tc_drop_frame(tc, 7);
+    tc_clear(tc);
+    ck_assert_ptr_null(tc_take_back(tc, 0x1000, 7, MODE, page));
+    ck_assert_ptr_null(tc_find(tc, 0x1010, 8, MODE));
+    ck_assert_ptr_null(tc_find_host(tc, start));
+    ck_assert(!tc_frame_has_code(tc, 8));
+    ck_assert_uint_eq(add(0x2000, 7, 0x10)->start, start);
+    verify();
+}
+END_TEST
+
 /* ---- Eviction ---- */
 
 #define LONG_LEN (5u * HOST_LEN) /* as long as a CCF's tables here, or so */
@@ -408,6 +425,7 @@ static void add_dropping(TCase *tcase)
     tcase_add_test(tcase, an_evicted_region_leaves_nothing_to_take_back);
     tcase_add_test(tcase, an_empty_frame_is_reported_when_its_last_ccf_goes);
     tcase_add_test(tcase, dropping_all_leaves_nothing);
+    tcase_add_test(tcase, a_cleared_cache_is_as_new);
     tcase_add_test(tcase, a_full_cache_evicts_its_oldest_region);
     tcase_add_test(tcase, chains_into_an_evicted_region_are_undone);
     tcase_add_test(tcase, a_cache_that_wraps_many_times_stays_whole);

@@ -431,6 +431,19 @@ START_TEST(stores_that_only_wp_0_allows_are_soft_once_wp_was_set)
 }
 END_TEST
 
+/* As behind a reset. */
+START_TEST(what_is_forgotten_includes_that_wp_was_set)
+{
+    put(KERNEL, 0, frame(DATA) | P | A);
+    ck_reads(KERNEL_GVA, DATA);
+    model->vcpu.cr0 &= ~CR0_WP;
+    mmu_flush(model->mmu);
+    mmu_forget(model->mmu);
+    model->wp_seen = false;
+    ck_assert_int_eq(model_write(model, KERNEL_GVA, 1), DONE);
+}
+END_TEST
+
 START_TEST(setting_accessed_in_a_code_frame_tells_the_cache)
 {
     put(KERNEL, 0, frame(DATA) | P);
@@ -550,6 +563,7 @@ static TCase *make_tcase(const char *name, SFun setup_kind)
                    a_prefill_leaves_accessed_of_the_directory_to_an_access);
     tcase_add_test(tcase, a_page_fault_ends_what_is_cached_of_its_page);
     tcase_add_test(tcase, supervisor_code_reaches_user_pages_softly);
+    tcase_add_test(tcase, what_is_forgotten_includes_that_wp_was_set);
     tcase_add_test(tcase,
                    stores_that_only_wp_0_allows_are_soft_once_wp_was_set);
     tcase_add_test(tcase, setting_accessed_in_a_code_frame_tells_the_cache);
