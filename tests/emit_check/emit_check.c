@@ -40,6 +40,11 @@ void emit_check_destroy(struct emit_check *check)
     free(check);
 }
 
+void emit_check_set(struct emit_check *check, const struct xlat_config *config)
+{
+    check->config = *config;
+}
+
 uint64_t emit_check_count(const struct emit_check *check)
 {
     return check->judged;
@@ -65,10 +70,13 @@ static bool make_room(struct emit_check *check, uint32_t len)
     }
     if (check->count == check->capacity) {
         uint32_t capacity = check->capacity ? 2 * check->capacity : 256;
-        void *insns = realloc(check->insns, capacity * sizeof(*check->insns));
+        struct host_insn *insns =
+            realloc(check->insns, capacity * sizeof(*check->insns));
 
         if (insns == NULL)
             return emit_refuse(check, NO_INSN, "no memory to check with");
+        for (uint32_t i = check->capacity; i < capacity; i++)
+            insns[i].decoded = false;
         check->insns = insns;
         check->capacity = capacity;
     }
@@ -77,14 +85,27 @@ static bool make_room(struct emit_check *check, uint32_t len)
                : emit_refuse(check, NO_INSN, "no memory to check with");
 }
 
+/* Most code is judged more than once, and is the same but for what chaining
+ * patches. What an instruction is depends on its own bytes only. */
+static bool is_decoded(const struct emit_function *f, const struct host_insn *h,
+                       uint32_t offset)
+{
+    return h->decoded && h->in.length <= f->len - offset &&
+           !memcmp(h->bytes, f->code + offset, h->in.length);
+}
+
 static bool decode_one(struct emit_check *check, uint32_t offset)
 {
     const struct emit_function *f = &check->function;
     struct host_insn *h = &check->insns[check->count];
 
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&check->host, f->code + offset,
-                                             f->len - offset, &h->in, h->op)))
-        return false;
+    if (!is_decoded(f, h, offset)) {
+        h->decoded = ZYAN_SUCCESS(ZydisDecoderDecodeFull(
+            &check->host, f->code + offset, f->len - offset, &h->in, h->op));
+        if (!h->decoded)
+            return false;
+        memcpy(h->bytes, f->code + offset, h->in.length);
+    }
     h->offset = offset;
     h->to = 0;
     h->landed = h->dirty = h->before.reached = false;

@@ -51,6 +51,9 @@ struct emit_check;
 struct emit_check *emit_check_create(const struct xlat_config *config);
 void emit_check_destroy(struct emit_check *check);
 
+/* Go on with another configuration. */
+void emit_check_set(struct emit_check *check, const struct xlat_config *config);
+
 /*
  * Judge a live CCF; code: its bytes in a readable view; source: where a checked
  * CCF's first source byte is in the monitor's memory. NULL, or what rule is broken.

@@ -61,9 +61,23 @@ struct facts {
 };
 #define PUSHED_MIXED INT32_MIN
 
+/* Like an assignment, which would be a call of memcpy() that AddressSanitizer
+ * checks, for each instruction on each path. */
+static inline void facts_copy(struct facts *to, const struct facts *from)
+{
+    for (unsigned r = 0; r < R_COUNT; r++) {
+        to->of[r] = from->of[r];
+        __asm__ volatile("" ::: "memory");
+    }
+    to->pushed = from->pushed;
+    to->reached = from->reached;
+}
+
 struct host_insn {
     ZydisDecodedInstruction in;
     ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+    uint8_t bytes[ZYDIS_MAX_INSTRUCTION_LENGTH];
+    bool decoded; /* in and op are of bytes */
     uint32_t offset;
     uint64_t to; /* absolute target of a relative branch, else 0 */
     bool landed; /* something else than the one before leads here */
@@ -164,7 +178,8 @@ struct facts facts_at_entry(bool target);
 /* What holds at a function's start. */
 struct facts facts_at_function(enum unit unit);
 
-/* What holds behind an instruction that does not leave. */
+/* What holds behind an instruction that does not leave: *facts is what holds
+ * before it, h->before. */
 void facts_step(const struct emit_check *check, struct facts *facts,
                 const struct host_insn *h);
 

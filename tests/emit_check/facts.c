@@ -71,11 +71,13 @@ static bool same_fact(const struct fact *a, const struct fact *b)
 
 static struct fact joined(const struct fact *a, const struct fact *b)
 {
-    uint64_t bound_a = fact_bound(a);
-    uint64_t bound_b = fact_bound(b);
+    uint64_t bound_a;
+    uint64_t bound_b;
 
     if (same_fact(a, b))
         return *a;
+    bound_a = fact_bound(a);
+    bound_b = fact_bound(b);
     if (a->kind == FACT_HOST && b->kind == FACT_HOST)
         return (struct fact){.kind = FACT_HOST,
                              .write = a->write && b->write,
@@ -91,7 +93,7 @@ bool facts_merge(struct facts *to, const struct facts *from)
     bool changed = false;
 
     if (!to->reached) {
-        *to = *from;
+        facts_copy(to, from);
         return true;
     }
     for (unsigned r = 0; r < R_COUNT; r++) {
@@ -280,9 +282,9 @@ static bool is_count(const struct host_insn *h, unsigned reg)
 void facts_step(const struct emit_check *check, struct facts *facts,
                 const struct host_insn *h)
 {
-    const struct facts before = *facts;
+    const struct facts *before = &h->before;
     struct fact first;
-    bool known = is_register(&h->op[0]) && of_first(check, &before, h, &first);
+    bool known = is_register(&h->op[0]) && of_first(check, before, h, &first);
 
     if (h->in.mnemonic == ZYDIS_MNEMONIC_PUSHFQ)
         facts->pushed += 8;
@@ -291,7 +293,7 @@ void facts_step(const struct emit_check *check, struct facts *facts,
     if (h->in.mnemonic == ZYDIS_MNEMONIC_MOV && is_held(check, &h->op[0]))
         set(facts, R_HELD,
             number_of(&h->op[1]) == R_NONE ? any
-                                           : before.of[number_of(&h->op[1])]);
+                                           : before->of[number_of(&h->op[1])]);
     for (unsigned i = 0; i < h->in.operand_count; i++) {
         const ZydisDecodedOperand *o = &h->op[i];
         unsigned reg = number_of(o);
@@ -301,7 +303,7 @@ void facts_step(const struct emit_check *check, struct facts *facts,
             continue;
         if (i == 0 && known)
             set(facts, reg, first);
-        else if (!is_count(h, reg) || !fact_is_u32(&before.of[reg]))
-            set(facts, reg, after_write(&before, reg, o->size));
+        else if (!is_count(h, reg) || !fact_is_u32(&before->of[reg]))
+            set(facts, reg, after_write(before, reg, o->size));
     }
 }

@@ -67,8 +67,9 @@ static struct facts behind_call(const struct emit_check *check,
 static void follow(struct emit_check *check, uint32_t index)
 {
     const struct host_insn *h = &check->insns[index];
-    struct facts facts = h->before;
+    struct facts facts;
 
+    facts_copy(&facts, &h->before);
     facts_step(check, &facts, h);
     if (h->to)
         hand_on(check, emit_index_at(check, h->to - check->function.rx),

@@ -187,6 +187,8 @@ static bool run_by_tu(const struct pair *p, uint32_t interrupts)
         if (!pair_is_tame(p))
             return false;
         compare(p);
+        if (i % 4 == 3)
+            pair_crowd(p);
         if (!(interrupts >> i % 32 & 1) || !is_open(&p->bt->vcpu) ||
             delivered++ == INTERRUPTS)
             continue;
@@ -228,6 +230,7 @@ static bool one_run(struct pair *p, bool first, bool wild, uint32_t code,
         pair_start(p);
     if (fresh && !first)
         bt_flush(p->bt->bt);
+    pair_crowd(p);
     if (!by_tu && go_ahead(p) == END_HALT)
         return run_chained(p);
     return by_tu && run_by_tu(p, interrupts);
@@ -256,11 +259,23 @@ static uint32_t put_input(uint8_t *to, const uint8_t *code, uint32_t *len)
     return CODE + start;
 }
 
-/* Times that decide what becomes of code that is written: never, or always. */
-static void set_policy(struct pair *p, bool mixed)
+/* How the translator is to be: bits of a byte. */
+#define POLICY_MIXED   BIT(0) /* code that is written is soon compared */
+#define POLICY_TRIED   BIT(1) /* ... and soon traced again */
+#define POLICY_DEAR    BIT(2) /* or interpreted */
+#define POLICY_RENT    BIT(3) /* soft spaces soon get a window */
+#define POLICY_CROWDED BIT(4) /* old code is evicted */
+
+/* Times that decide what becomes of code: never, or always. */
+static void set_policy(struct pair *p, uint32_t policy)
 {
-    p->bt->bt->mixed_window = mixed ? UINT64_MAX : 0;
-    p->bt->bt->mixed_patience = UINT64_MAX >> 8;
+    struct bt_vcpu *bt = p->bt->bt;
+
+    bt->mixed_window = policy & POLICY_MIXED ? UINT64_MAX : 0;
+    bt->mixed_patience = policy & POLICY_TRIED ? 0 : UINT64_MAX >> 8;
+    bt->quick_loss = policy & POLICY_DEAR ? UINT64_MAX : 0;
+    bt->rent = policy & POLICY_RENT ? 40 : BT_RENT_INSNS;
+    p->crowded = policy & POLICY_CROWDED;
     p->interp->config.outside_max = 2000;
 }
 
@@ -282,19 +297,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct setup setup;
     struct pair *p;
     unsigned runs;
-    bool mixed;
+    uint32_t policy;
 
     choices_from_input(data, clamp(size, SETUP_LEN));
     setup = setup_choose();
     runs = 1 + below(RUNS_MAX);
-    mixed = below(2);
+    policy = below(256);
     uint32_t head = clamp(size, SETUP_LEN + runs * START_LEN);
     uint32_t len = clamp(size - head, CODE_LEN);
     uint8_t *to = world_build(&setup);
     uint32_t code = put_input(to, data + head, &len);
 
     p = get_pair(&setup);
-    set_policy(p, mixed);
+    set_policy(p, policy);
     for (unsigned i = 0; i < runs; i++) {
         uint32_t at = clamp(size, SETUP_LEN + i * START_LEN);
 
@@ -305,5 +320,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     must_hold(p, tc_verify(p->bt->bt->tc));
     must_hold(p, bt_verify(p->bt->bt));
+    pair_forget(p); /* now, or its cost is the next input's */
     return 0;
 }

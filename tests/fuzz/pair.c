@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cache/tc_priv.h"
 #include "emu/cpu/segment.h"
 #include "tests/machine/system.h"
 
@@ -11,7 +12,7 @@
 
 void pair_create(struct pair *p, const struct setup *setup)
 {
-    p->setup = *setup;
+    *p = (struct pair){.setup = *setup};
     p->bt = world_machine(setup, true);
     p->interp = world_machine(setup, false);
     p->start = p->bt->vcpu;
@@ -23,21 +24,46 @@ void pair_destroy(struct pair *p)
     machine_destroy(p->interp);
 }
 
+/* Which context is whose; all are empty. */
+static void forget_contexts(struct bt_vcpu *bt)
+{
+    bt->context = NULL;
+    bt->context_clock = 0;
+    for (unsigned space = 0; space < BT_SPACE_COUNT; space++)
+        for (unsigned i = 0; i < BT_CONTEXTS; i++) {
+            struct bt_context *context = &bt->contexts[space][i];
+
+            context->last_used = 0;
+            if (context->mode != BT_NO_MODE) /* which must be filled */
+                context->mode = BT_NO_MODE - 1 - i;
+        }
+}
+
 /* The translator's hints are no state of the guest's: it keeps them when it
  * forgets everything. */
-void pair_reset(struct pair *p, const struct setup *setup)
+void pair_forget(struct pair *p)
 {
     struct bt_vcpu *bt = p->bt->bt;
 
-    p->setup = *setup;
-    p->start = p->bt->vcpu;
-    p->start.retired = 0; /* which is the guest's time */
+    vcpu_reset(&p->bt->vcpu);
+    bt_flush(bt);
+    tc_clear(bt->tc);
+    forget_contexts(bt);
     memset(bt->sites, 0, sizeof(bt->sites));
     memset(bt->code, 0, sizeof(bt->code));
     memset(bt->users, 0, sizeof(bt->users));
     bt->mixed_count = 0;
     bt->cs_count = 1;
-    bt->soft_mode = setup->soft;
+    bt->cs_asked = bt->cs_of[0];
+    bt->cs = 0;
+}
+
+void pair_reset(struct pair *p, const struct setup *setup)
+{
+    p->setup = *setup;
+    p->start = p->bt->vcpu;
+    p->start.retired = 0; /* which is the guest's time */
+    p->bt->bt->soft_mode = setup->soft;
     p->bt->outside = 0;
     p->interp->outside = 0;
 }
@@ -57,6 +83,18 @@ void pair_start(struct pair *p)
 }
 
 /* ---- Running ---- */
+
+void pair_crowd(const struct pair *p)
+{
+    struct tc *tc = p->bt->bt->tc;
+    struct region *before;
+
+    if (!p->crowded)
+        return;
+    tc->current = (tc->current + TC_REGIONS - 1) % TC_REGIONS;
+    before = &tc->region[tc->current];
+    before->at = before->start + tc->region_len;
+}
 
 bool pair_is_behind(const struct pair *p)
 {

@@ -13,13 +13,17 @@ struct pair {
     struct machine *interp;
     struct setup setup;
     struct vcpu start; /* of the current run */
+    bool crowded;      /* pair_crowd() does something */
 };
 
 /* start is the vcpu after reset. */
 void pair_create(struct pair *pair, const struct setup *setup);
 void pair_destroy(struct pair *pair);
 
-/* As new but for memory, with another setup, which makes machines of the same
+/* The translator is as new, and memory as it was left. */
+void pair_forget(struct pair *pair);
+
+/* Go on behind pair_forget() with another setup, which makes machines of the same
  * kind; before a fresh pair_load(). Cheaper than a new pair. */
 void pair_reset(struct pair *pair, const struct setup *setup);
 
@@ -28,6 +32,9 @@ void pair_load(struct pair *pair, bool wild, bool fresh);
 
 /* Both get the state in pair->start. */
 void pair_start(struct pair *pair);
+
+/* The translation cache is full: the next TU's CCF evicts the last ones'. */
+void pair_crowd(const struct pair *pair);
 
 /* The interpreter has as much to do as the translator has done: instructions
  * and, since a fault retires nothing, exceptions. */

@@ -11,7 +11,8 @@
  * Page walks on hostile tables. Input: a mode; entries of three bytes that are
  * put into page tables, which map data, each other, themselves, and places
  * without RAM; a script of four-byte steps: accesses, stores to entries, INVLPG,
- * loads of CR0, CR3, CR4 and EFER. The interpreter does it, then the shadow MMU;
+ * loads of CR0, CR3, CR4 and EFER. The interpreter does it, then the shadow MMU,
+ * with as much room and patience as the input says, and either kind of traces;
  * every access ends as the model allows: fault or not, error code, address, what
  * was read, where it was written, A and D. At the end all of RAM is compared.
  */
@@ -19,7 +20,7 @@
 #define STEPS_MAX   48u
 
 static struct walk_model model;
-static struct subject *subjects[2];
+static struct subject *subjects[SUBJECT_MPROTECT + 1];
 static struct subject *s; /* the one that is tested */
 static uint8_t clean[WALK_RAM];
 static struct {
@@ -36,9 +37,9 @@ static void NORETURN fail(const char *what, gva_t gva)
     fprintf(stderr,
             "%s: %s at %08x\ncr0 %08x cr3 %08x cr4 %08x nxe %d cpl %u\n"
             "exc %u error %x cr2 %08x\n",
-            s == subjects[1] ? "shadow MMU" : "interpreter", what, gva, v->cr0,
-            v->cr3, v->cr4, model.nxe, v->cpl, v->exc.vector, v->exc.error,
-            v->exc.cr2);
+            s == subjects[SUBJECT_INTERP] ? "interpreter" : "shadow MMU", what,
+            gva, v->cr0, v->cr3, v->cr4, model.nxe, v->cpl, v->exc.vector,
+            v->exc.error, v->exc.cr2);
     abort();
 }
 
@@ -211,7 +212,8 @@ static bool is_within(const struct part *p, gpa_t at)
  * A and D of the entries that the walk went through (SDM 3A 4.8 "Accessed and
  * Dirty Flags"). Where only one outcome is allowed, they are set by the access,
  * and by a fault perhaps A (and D, when the fault is on the other page); where
- * something else may have been cached, perhaps.
+ * something else may have been cached, perhaps. Of an entry that the store itself
+ * has overwritten nobody can tell, but it may be cached with them.
  */
 static void check_marks(struct part *p, bool write, bool done)
 {
@@ -225,9 +227,9 @@ static void check_marks(struct part *p, bool write, bool done)
 
             if (!walk_in_ram(at))
                 continue;
-            if (p->count == 1 && done)
+            if (done && (p->count == 1 || (write && is_within(p, at))))
                 walk_model_mark(&model, at, may);
-            else if (!(write && done && is_within(p, at)))
+            else
                 walk_model_mark(&model, at, subject_ram(s)[at] & may);
         }
     }
@@ -434,6 +436,7 @@ static void run(const uint8_t *in, const uint8_t *data, size_t len)
     load_ram(model.ram);
     load_ram(subject_ram(s));
     subject_reset(s);
+    subject_set_policy(s, in[IN_ENTRIES] / (ENTRIES_MAX + 1));
     walk_model_reset(&model);
     set_mode(in);
     for (size_t i = 0; i + 4 <= len && i < 4 * STEPS_MAX; i += 4)
@@ -442,6 +445,7 @@ static void run(const uint8_t *in, const uint8_t *data, size_t len)
     what = subject_verify(s);
     if (what != NULL)
         fail(what, 0);
+    subject_reset(s); /* now, or its cost is the next input's */
 }
 
 static void create(void)
@@ -449,8 +453,8 @@ static void create(void)
     model.ram = calloc(1, WALK_RAM);
     if (model.ram == NULL)
         abort();
-    subjects[0] = subject_create(false, WALK_RAM);
-    subjects[1] = subject_create(true, WALK_RAM);
+    for (unsigned i = 0; i < ARRAY_COUNT(subjects); i++)
+        subjects[i] = subject_create((enum subject_kind)i, WALK_RAM);
     is_verbose = getenv("FUZZ_VERBOSE") != NULL;
 }
 
@@ -468,7 +472,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (entries > len)
         entries = len - len % 3;
     walk_put_tables(clean, in, data, entries);
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < ARRAY_COUNT(subjects); i++) {
+        if (i == (in[IN_ROOT] & 0x20 ? SUBJECT_SHADOW : SUBJECT_MPROTECT))
+            continue;
         s = subjects[i];
         run(in, data + entries, len - entries);
     }

@@ -145,7 +145,7 @@ static void must(bool good, const char *what)
     abort();
 }
 
-static void create_mmu(struct subject *s)
+static void create_mmu(struct subject *s, enum subject_kind kind)
 {
     const struct mmu_host host = {.opaque = s,
                                   .code_unmapped = code_unmapped,
@@ -153,18 +153,34 @@ static void create_mmu(struct subject *s)
                                   .code_written = code_written};
     struct sigaction action = {.sa_sigaction = on_fault,
                                .sa_flags = SA_SIGINFO};
-    struct mmu_limits limits;
 
     must(mmu_create(&s->mmu, s->gmem, &s->vcpu, &host) == 0, "mmu_create");
-    mmu_get_limits(s->mmu, &limits);
-    limits.user_windows = 3; /* some are evicted */
-    limits.patience = 3;     /* leaf tables get traces */
-    mmu_set_limits(s->mmu, &limits);
+    if (kind == SUBJECT_MPROTECT)
+        mmu_set_trace(s->mmu, MMU_TRACE_MPROTECT);
     sigaction(SIGSEGV, &action, NULL);
     sigaction(SIGBUS, &action, NULL);
 }
 
-struct subject *subject_create(bool shadow, uint64_t ram_len)
+/* Little room has windows evicted, and little patience tables traced. */
+void subject_set_policy(struct subject *s, unsigned policy)
+{
+    /* VMAs, user windows, patience, always synced, no prefills */
+    static const struct mmu_limits limits[SUBJECT_POLICIES] = {
+        {1000, 3, 3,  false, false},
+        {1000, 3, 1,  false, false},
+        {1000, 1, 1,  false, false},
+        {18,   3, 1,  false, false},
+        {1000, 2, 3,  true,  false},
+        {20,   2, 64, false, false},
+        {1000, 1, 2,  false, true },
+        {24,   2, 1,  true,  false},
+    };
+
+    if (s->mmu != NULL)
+        mmu_set_limits(s->mmu, &limits[policy]);
+}
+
+struct subject *subject_create(enum subject_kind kind, uint64_t ram_len)
 {
     struct subject *s = aligned_alloc(64, (sizeof(*s) + 63) & ~63ul);
     struct interp_host host = {.page = page,
@@ -185,8 +201,8 @@ struct subject *subject_create(bool shadow, uint64_t ram_len)
     host.frame_flags = gmem_frame_flags(s->gmem);
     host.frame_count = gmem_frame_count(s->gmem);
     must(interp_create(&s->interp, &s->vcpu, &host) == 0, "interp_create");
-    if (shadow)
-        create_mmu(s);
+    if (kind != SUBJECT_INTERP)
+        create_mmu(s, kind);
     return s;
 }
 

@@ -11,7 +11,14 @@
 
 struct subject;
 
-struct subject *subject_create(bool shadow, uint64_t ram_len);
+/* Traces are userfaultfd's, if the host has it, or mprotect. */
+enum subject_kind { SUBJECT_INTERP, SUBJECT_SHADOW, SUBJECT_MPROTECT };
+
+struct subject *subject_create(enum subject_kind kind, uint64_t ram_len);
+
+/* What its shadow MMU may use, and when it traces tables; for a new machine. */
+#define SUBJECT_POLICIES 8u
+void subject_set_policy(struct subject *s, unsigned policy);
 
 /* The vcpu is the caller's to read; exc after a fault. */
 struct vcpu *subject_vcpu(struct subject *s);

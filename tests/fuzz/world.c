@@ -375,6 +375,24 @@ static void put_odd_code(struct vcpu *v)
     vcpu_set_seg(v, SEG_CS, &cs);
 }
 
+/* What has the interpreter run it all, until code changes it. */
+static void put_odd_events(struct vcpu *v)
+{
+    switch (below(16)) {
+    case 13:
+        for (unsigned i = 0; i < 4; i++)
+            v->dr[i] = below(2) ? DATA + below(64) : CODE + below(CODE_LEN);
+        v->dr[7] = 0x400 | (rnd() & 0xffff0055);
+        break;
+    case 14:
+        v->cr0 |= CR0_AM;
+        vcpu_set_eflags(v, vcpu_eflags(v) | FLAG_AC);
+        break;
+    case 15: vcpu_set_eflags(v, vcpu_eflags(v) | FLAG_TF); break;
+    default: break;
+    }
+}
+
 gip_t world_any_gip(const struct setup *setup)
 {
     if (setup->paging == FLAT || below(8))
@@ -407,6 +425,7 @@ void world_start(struct vcpu *v, const struct setup *setup, gip_t gip)
     v->eip = gip;
     if (below(4) == 0)
         put_odd_code(v);
+    put_odd_events(v);
 }
 
 /* ---- Judging ---- */

@@ -35,19 +35,19 @@ struct choice {
 #define PAGE_BASE 0xc0ffe000u
 #define FILLER    0x90 /* NOP */
 
+/* Caches are dear: there is one with BMI2 and one without, emptied each time. */
+static struct stage stages[2];
+static struct emit_check *check;
 static uint8_t *pages; /* two, with nothing around them */
 static uint8_t soft_sites;
 static struct {
     uint64_t inputs;
     uint64_t tus;
     uint64_t guest_insns;
-    uint64_t host_insns;
 } totals;
 
-static void NORETURN fail(const struct emit_check *check, const char *why)
+static void NORETURN fail(const char *why)
 {
-    if (check != NULL)
-        emit_check_print(check, stderr);
     fprintf(stderr, "xlat: %s\n", why);
     abort();
 }
@@ -69,13 +69,18 @@ static void print_totals(void)
             "xlat inputs=%llu tus=%llu guest_insns=%llu host_insns=%llu\n",
             (unsigned long long)totals.inputs, (unsigned long long)totals.tus,
             (unsigned long long)totals.guest_insns,
-            (unsigned long long)totals.host_insns);
+            (unsigned long long)emit_check_count(check));
 }
 
 /* Once. FUZZ_STATS=1: say at the end what was done. */
 static void begin(void)
 {
     pages = map_pages();
+    for (unsigned i = 0; i < ARRAY_COUNT(stages); i++)
+        stage_init(&stages[i], i);
+    check = emit_check_create(&stages[0].config);
+    if (check == NULL)
+        abort();
     if (getenv("FUZZ_STATS") != NULL && atexit(print_totals) != 0)
         abort();
 }
@@ -137,18 +142,19 @@ static uint32_t features_of(uint8_t choice)
 
 /* ---- What has to hold ---- */
 
-static void judge(const struct stage *stage, struct emit_check *check,
-                  const struct ccf *ccf)
+static void judge(const struct stage *stage, const struct ccf *ccf)
 {
     const uint8_t *code = mcode_rw(tc_mcode(stage->config.tc), ccf->start);
     uint64_t source = (uint64_t)(uintptr_t)pages + (ccf->gip & PAGE_MASK);
     const char *why = emit_check_ccf(check, ccf, code, source);
 
-    if (why != NULL)
-        fail(check, why);
+    if (why != NULL) {
+        emit_check_print(check, stderr);
+        fail(why);
+    }
     why = tc_verify(stage->config.tc);
     if (why != NULL)
-        fail(check, why);
+        fail(why);
 }
 
 /* The source is what was read: of one page, or one instruction of two. */
@@ -157,11 +163,11 @@ static void judge_source(const struct ccf *ccf)
     const uint32_t start = ccf->gip & PAGE_MASK;
 
     if (ccf->insn_count == 0 || ccf->source_count == 0)
-        fail(NULL, "an empty TU");
+        fail("an empty TU");
     if (ccf->source_count == 2 &&
         (ccf->insn_count != 1 || ccf->source[0].end != PAGE_SIZE ||
          ccf->source[1].end >= INSN_MAX_LEN))
-        fail(NULL, "more than one instruction of two pages");
+        fail("more than one instruction of two pages");
     for (uint32_t i = 0; i < ccf->source_count; i++) {
         const struct ccf_source *s = &ccf->source[i];
 
@@ -169,7 +175,7 @@ static void judge_source(const struct ccf *ccf)
             s->end > PAGE_SIZE ||
             memcmp(s->bytes, pages + i * PAGE_SIZE + s->start,
                    s->end - s->start) != 0)
-            fail(NULL, "a source that is not the page's");
+            fail("a source that is not the page's");
     }
 }
 
@@ -188,7 +194,7 @@ static void judge_refusal(const struct xlat_request *request, uint32_t features)
         return;
     if ((uint64_t)(request->gip - request->cs_base) + in.len - 1 <=
         request->cs_limit)
-        fail(NULL, "no TU of what can be decoded");
+        fail("no TU of what can be decoded");
 }
 
 static void change_exits(struct tc *tc, struct ccf *ccf, uint8_t options)
@@ -205,8 +211,7 @@ static void change_exits(struct tc *tc, struct ccf *ccf, uint8_t options)
     }
 }
 
-static void translate(struct stage *stage, struct emit_check *check,
-                      const struct choice *choice)
+static void translate(const struct stage *stage, const struct choice *choice)
 {
     const struct xlat_request request = make_request(choice);
     struct tc *tc = stage->config.tc;
@@ -224,25 +229,39 @@ static void translate(struct stage *stage, struct emit_check *check,
     totals.tus++;
     totals.guest_insns += ccf->insn_count;
     judge_source(ccf);
-    judge(stage, check, ccf);
+    judge(stage, ccf);
     if (choice->options & (OPTION_CHAIN | OPTION_TABLE)) {
         change_exits(tc, ccf, choice->options);
-        judge(stage, check, ccf);
+        judge(stage, ccf);
     }
     if (!(choice->options & OPTION_TAKE_BACK))
         return;
     tc_drop_frame(tc, request.gfn[0]);
     ccf = tc_take_back(tc, request.gip, request.gfn[0], request.mode, pages);
     if (ccf != NULL)
-        judge(stage, check, ccf);
+        judge(stage, ccf);
+}
+
+static struct stage *get_stage(const struct choice *choice,
+                               const struct insn_mode *mode)
+{
+    struct stage *stage = &stages[(choice->options & OPTION_BMI2) != 0];
+
+    stage->config.features = mode->features;
+    stage->config.max_insns = choice->max_insns;
+    stage->config.no_host_returns = choice->options & OPTION_NO_RETURNS;
+    stage->config.no_regions = choice->options & OPTION_NO_REGIONS;
+    stage->config.is_soft = is_soft;
+    soft_sites = choice->soft;
+    emit_check_set(check, &stage->config);
+    return stage;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    static struct stage stage;
     struct choice choice;
-    struct emit_check *check;
-    struct insn_mode mode = {.features = UINT32_MAX};
+    struct insn_mode mode;
+    struct stage *stage;
     uint32_t offset;
 
     if (len <= sizeof(choice))
@@ -259,23 +278,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         len = 2 * PAGE_SIZE - offset;
     memcpy(pages + offset, data, len);
 
-    mode.features = features_of(choice.features);
-    mode.code32 = !(choice.mode[2] & MODE_CODE16 >> 16);
+    mode = (struct insn_mode){.features = features_of(choice.features),
+                              .code32 = !(choice.mode[2] & MODE_CODE16 >> 16)};
     compare_decoders(data, len, mode);
-
-    stage_init(&stage, choice.options & OPTION_BMI2);
-    stage.config.features = mode.features;
-    stage.config.max_insns = choice.max_insns;
-    stage.config.no_host_returns = choice.options & OPTION_NO_RETURNS;
-    stage.config.no_regions = choice.options & OPTION_NO_REGIONS;
-    stage.config.is_soft = is_soft;
-    soft_sites = choice.soft;
-    check = emit_check_create(&stage.config);
-    if (check == NULL)
-        abort();
-    translate(&stage, check, &choice);
-    totals.host_insns += emit_check_count(check);
-    emit_check_destroy(check);
-    stage_fini(&stage);
+    stage = get_stage(&choice, &mode);
+    translate(stage, &choice);
+    tc_clear(stage->config.tc); /* now, or its cost is the next input's */
     return 0;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
 #include "xlat_decode.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <Zydis/Zydis.h>
 
@@ -23,6 +25,7 @@ static struct {
     struct insn in;
     ZydisDecodedInstruction zydis;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    uint8_t *page_end;
 } now;
 
 static void check(bool good, const char *what)
@@ -36,8 +39,17 @@ static void check(bool good, const char *what)
     abort();
 }
 
-/* From a buffer without room behind it, so that a sanitizer sees each byte read
- * beyond the end. */
+/* Again, from the end of a page that is followed by nothing. */
+static enum insn_status decode_again(struct insn *in, size_t len)
+{
+    uint8_t *copy = now.page_end - len;
+
+    memcpy(copy, now.bytes, len);
+    return insn_decode(in, now.mode, copy, len);
+}
+
+/* From a buffer without room around it, so that a sanitizer sees each byte read
+ * beyond it. */
 static enum insn_status decode(struct insn *in, size_t len)
 {
     uint8_t *copy = malloc(len ? len : 1);
@@ -137,8 +149,9 @@ static void check_length(void)
     struct insn other;
 
     for (size_t len = 0; len < now.in.len; len++)
-        check(decode(&other, len) == INSN_SHORT, "decoded before its end");
-    check(decode(&other, now.in.len) == INSN_OK && other.op == now.in.op,
+        check(decode_again(&other, len) == INSN_SHORT,
+              "decoded before its end");
+    check(decode_again(&other, now.in.len) == INSN_OK && other.op == now.in.op,
           "decoded by what is behind");
 }
 
@@ -168,7 +181,8 @@ static void check_status(enum insn_status status, ZyanStatus zydis)
               "undefined by what is behind");
         check(!ZYAN_SUCCESS(zydis) || now.in.len <= now.zydis.length,
               "looked beyond the end");
-        check(decode(&other, now.in.len) == INSN_UD, "undefined too early");
+        check(decode_again(&other, now.in.len) == INSN_UD,
+              "undefined too early");
         break;
     case INSN_TOO_LONG:
         check(zydis == ZYDIS_STATUS_INSTRUCTION_TOO_LONG,
@@ -181,6 +195,17 @@ static void check_status(enum insn_status status, ZyanStatus zydis)
     }
 }
 
+static uint8_t *map_page(void)
+{
+    uint8_t *at = mmap(NULL, 2 * PAGE_SIZE, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (at == MAP_FAILED ||
+        mprotect(at, PAGE_SIZE, PROT_READ | PROT_WRITE) != 0)
+        abort();
+    return at + PAGE_SIZE;
+}
+
 void compare_decoders(const uint8_t *bytes, size_t len, struct insn_mode mode)
 {
     /* The guest's CPU has none of the extensions that decoder modes stand for. */
@@ -190,6 +215,8 @@ void compare_decoders(const uint8_t *bytes, size_t len, struct insn_mode mode)
         .stack_width =
             mode.code32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16};
 
+    if (now.page_end == NULL)
+        now.page_end = map_page();
     now.mode = mode;
     for (unsigned i = 0; i < MAX_INSNS && len > 0; i++) {
         enum insn_status status;
