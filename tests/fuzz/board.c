@@ -190,6 +190,8 @@ static void tell_i8042(void)
     pair_out(0x60, 1, value);
     if (command == 0xd1) /* the output port; RESET opens the gate */
         pair_check_a20(!(value & 1) || value & 2);
+    if (command == 0xd2 || command == 0xd3) /* an answer, as if of a device */
+        pair_check_answer(command == 0xd3, value);
 }
 
 static void access_pci(void)

@@ -30,11 +30,13 @@ static struct {
     unsigned saves;
     uint8_t port61, pages[16];
     uint32_t pci_address; /* CF8h */
-    uint64_t pm_halves;   /* of the PM timer, when TMR_STS was cleared */
-    bool pm_enabled;      /* TMR_EN */
-    bool sci_enabled;     /* SCI_EN */
-    uint8_t date[7];      /* read last, century first */
-    bool is_date_old;     /* there is one, and no write to the RTC since */
+    uint8_t dma_mask[2];
+    bool ferr, irq13, ignne;
+    uint64_t pm_halves; /* of the PM timer, when TMR_STS was cleared */
+    bool pm_enabled;    /* TMR_EN */
+    bool sci_enabled;   /* SCI_EN */
+    uint8_t date[7];    /* read last, century first */
+    bool is_date_old;   /* there is one, and no write to the RTC since */
     bool verbose;
 } now;
 
@@ -95,6 +97,8 @@ static void check_serial(void)
 static void check_same(void)
 {
     check_serial();
+    if (first.level[13] != now.irq13 || first.ignne != now.ignne)
+        fail("IRQ 13 is %d, IGNNE# %d", first.level[13], first.ignne);
     if (first.intr != pic_model_intr(&pic))
         fail("INTR is %d", first.intr);
     if (second.pc == NULL)
@@ -150,6 +154,30 @@ static uint64_t pm_halves(void)
     return pm_count() >> 23;
 }
 
+/* The mask of an 8237A, its registers a port or two apart. */
+static void model_dma(uint16_t port, uint8_t value)
+{
+    uint8_t *mask = &now.dma_mask[port >= 0xc0];
+    uint8_t bit = (uint8_t)(1u << (value & 3));
+
+    if (port >= 0xe0 || (port >= 0x10 && port < 0xc0))
+        return;
+    switch (port < 0x10 ? port : (port - 0xc0) / 2) {
+    case 0xa: *mask = value & 4 ? *mask | bit : *mask & (uint8_t)~bit; break;
+    case 0xd: *mask = 15; break; /* master clear */
+    case 0xe: *mask = 0; break;
+    case 0xf: *mask = value & 15; break;
+    default: break;
+    }
+}
+
+/* Its two flip-flops (SDM 1 D.2.1.2). */
+static void model_fpu_port(void)
+{
+    now.irq13 = false;
+    now.ignne = now.ignne || now.ferr;
+}
+
 /* How often it makes IRQ 0 rise. */
 static unsigned model_write(uint16_t port, uint8_t value)
 {
@@ -171,6 +199,9 @@ static unsigned model_write(uint16_t port, uint8_t value)
         now.pages[port & 15] = value;
     if (port == 0x600 && value & 1)
         now.pm_halves = pm_halves();
+    model_dma(port, value);
+    if (port == 0xf0)
+        model_fpu_port();
     if (port == 0x602)
         now.pm_enabled = value & 1;
     if (port == 0x604 || (port == 0xb2 && (value & 0xfe) == 0xf0))
@@ -242,6 +273,13 @@ static unsigned check_byte(uint16_t port, uint8_t value)
         check_value("DMA page", port, value, now.pages[port & 15], 0xff);
     if (port == 0x600)
         check_value("PM1", port, value, pm_halves() > now.pm_halves, 1);
+    if (port == 0x0f || (port & ~1) == 0xde)
+        check_value("8237A", port, value, now.dma_mask[port > 0x0f], 0xff);
+    for (unsigned pin = 1; port == 0x60 && pin <= 12; pin += 11)
+        if (first.level[pin] && first.rises[pin] == 0)
+            fail("IRQ %u has no new edge for the next byte", pin);
+    if (port == 0x64 && !(value & 1) && (first.level[1] || first.level[12]))
+        fail("the 8042 interrupts with nothing to read");
     if (port == 0x92)
         check_value("A20", port, value, first.a20 ? 2 : 0, 2);
     return edges;
@@ -465,6 +503,12 @@ void pair_check_a20(bool open)
         fail("A20 is %d", first.a20);
 }
 
+void pair_check_answer(bool mouse, uint8_t value)
+{
+    check_value("8042", 0x64, pair_in(0x64, 1), mouse ? 0x21 : 1, 0x21);
+    check_value("8042", 0x60, pair_in(0x60, 1), value, 0xff);
+}
+
 static void set_ferr(struct subject *s, bool level)
 {
     subject_enter(s);
@@ -475,6 +519,9 @@ static void set_ferr(struct subject *s, bool level)
 void pair_ferr(bool level)
 {
     show("FERR# %d", level);
+    now.irq13 = now.irq13 || (level && !now.ferr);
+    now.ignne = now.ignne && level;
+    now.ferr = level;
     set_ferr(&first, level);
     if (second.pc != NULL)
         set_ferr(&second, level);
@@ -494,6 +541,8 @@ void pair_reset(void)
     now.pm_halves = pm_halves();
     now.pm_enabled = now.sci_enabled = false;
     now.pci_address = 0;
+    now.ferr = now.irq13 = now.ignne = false;
+    memset(now.dma_mask, 15, sizeof(now.dma_mask));
     rtc_model_reset(&rtc, first.now);
     if (second.pc != NULL)
         subject_reset(&second);
@@ -551,6 +600,7 @@ static void copy_host(void)
     second.look = first.look;
     second.intr = first.intr;
     second.a20 = first.a20;
+    second.ignne = first.ignne;
     second.seen = first.seen;
     memcpy(second.level, first.level, sizeof(second.level));
 }
@@ -586,6 +636,7 @@ void pair_start(void)
     }
     memset(&now, 0, sizeof(now));
     memset(&pit, 0, sizeof(pit));
+    memset(now.dma_mask, 15, sizeof(now.dma_mask));
     now.verbose = getenv("FUZZ_VERBOSE") != NULL;
     rtc_model_create(&rtc, SUBJECT_EPOCH);
     pic_model_create(&pic);

@@ -26,6 +26,7 @@ void pair_ack(void); /* whether there is an interrupt or not */
 /* Inputs that no device of the board drives; n counts them. */
 void pair_drive(unsigned n, bool level);
 void pair_check_a20(bool open);
+void pair_check_answer(bool mouse, uint8_t value); /* of the 8042 */
 void pair_receive(unsigned port, const uint8_t *data, size_t len);
 void pair_ferr(bool level);
 void pair_reset(void);

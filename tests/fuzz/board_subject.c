@@ -72,7 +72,10 @@ static void set_intr(void *opaque, bool level)
 
 static void set_ignne(void *opaque, bool level)
 {
-    subject_note(opaque, 0x200u | level);
+    struct subject *s = opaque;
+
+    s->ignne = level;
+    subject_note(s, 0x200u | level);
 }
 
 static void set_a20(void *opaque, bool open)
@@ -183,7 +186,7 @@ void subject_start(struct subject *s, uint64_t now)
     state_load(&s->power_up, &clock_state, s->clock, s->clock);
     s->now = now;
     s->look = 0;
-    s->intr = s->a20 = s->ferr = s->wants_reset = false;
+    s->intr = s->a20 = s->ignne = s->wants_reset = false;
     memset(s->level, 0, sizeof(s->level));
     memset(s->mmio, 0, sizeof(s->mmio));
     create_board(s);

@@ -23,7 +23,7 @@ struct subject {
     struct state_image power_up; /* of the clock */
     uint64_t now;
     uint64_t look; /* ns that pass at each look at the clock */
-    bool intr, a20, ferr;
+    bool intr, a20, ignne;
     bool wants_reset;
     uint64_t seen;      /* all that came out, hashed */
     unsigned rises[16]; /* of the interrupt wires, since somebody looked */
