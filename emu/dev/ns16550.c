@@ -13,8 +13,8 @@
  *
  * The transmitter-empty interrupt is a latch: set by a byte that was sent and
  * by enabling it, cleared by reading IIR when it is the source and by writing
- * the next byte. All other
- * sources are levels; update() derives the wire from both.
+ * the next byte. All other sources are levels; update() derives the wire from
+ * both.
  */
 
 #define FIFO_LEN   16u

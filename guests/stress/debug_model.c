@@ -156,6 +156,19 @@ static bool touch_faults(const struct op *op)
     return false;
 }
 
+/* A handler sets TF in the image that it returns by. */
+static void step_from_here(struct event *event)
+{
+    event->action = DO_STEP;
+    m.flags |= EF_TF;
+}
+
+static void step_no_more(struct event *event)
+{
+    event->action = DO_NOT_STEP;
+    m.flags &= ~(uint32_t)EF_TF;
+}
+
 static void software_interrupt(const struct op *op)
 {
     struct event *event;
@@ -172,14 +185,8 @@ static void software_interrupt(const struct op *op)
         return;
     }
     switch (random_below(5)) {
-    case 0:
-        event->action = DO_STEP;
-        m.flags |= EF_TF;
-        break;
-    case 1:
-        event->action = DO_NOT_STEP;
-        m.flags &= ~(uint32_t)EF_TF;
-        break;
+    case 0: step_from_here(event); break;
+    case 1: step_no_more(event); break;
     case 2:
         if (m.choices == DEBUG_CHOICES)
             break;
@@ -196,14 +203,8 @@ static void software_interrupt(const struct op *op)
 static void after_trap(struct event *event, uint32_t hits)
 {
     switch (random_below(10)) {
-    case 0:
-        event->action = DO_STEP;
-        m.flags |= EF_TF;
-        break;
-    case 1:
-        event->action = DO_NOT_STEP;
-        m.flags &= ~(uint32_t)EF_TF;
-        break;
+    case 0: step_from_here(event); break;
+    case 1: step_no_more(event); break;
     case 2: take_breakpoints_out(event, hits); break;
     }
 }
