@@ -162,14 +162,19 @@ static bool data_matches(const struct part *p, const struct walk_guess *g)
     return true;
 }
 
-/* Whether the bytes stored are seen there, and were not before: with those of an
- * outcome without RAM nothing is seen. */
-static bool store_is_seen(const struct part *p, const struct walk_guess *g)
+/* Whether the bytes stored are seen there, and were not before (2); they may be
+ * marks of the walk, A and D, instead (1). With those of an outcome without RAM
+ * nothing is seen. */
+static unsigned store_is_seen(const struct part *p, const struct walk_guess *g)
 {
     gpa_t at = g->page + (p->gva & PAGE_MASK);
+    uint8_t changed = 0;
 
-    return walk_in_ram(at) && data_matches(p, g) &&
-           memcmp(model.ram + at, p->data, p->len) != 0;
+    if (!walk_in_ram(at) || !data_matches(p, g))
+        return 0;
+    for (unsigned i = 0; i < p->len; i++)
+        changed |= model.ram[at + i] ^ p->data[i];
+    return changed == 0 ? 0 : changed & ~0x60u ? 2 : 1;
 }
 
 static bool is_outcome(const struct part *p, const struct walk_guess *g,
@@ -185,6 +190,8 @@ static bool is_outcome(const struct part *p, const struct walk_guess *g,
  * do. */
 static void take(struct part *p, bool fault, bool write)
 {
+    unsigned best = 0;
+
     for (unsigned i = 0; i < p->count; i++) {
         const struct walk_guess *g = &p->guess[i];
 
@@ -192,8 +199,10 @@ static void take(struct part *p, bool fault, bool write)
             continue;
         if (p->taken == NULL)
             p->taken = g;
-        if (!fault && write && p->data != NULL && store_is_seen(p, g))
+        if (!fault && write && p->data != NULL && store_is_seen(p, g) > best) {
             p->taken = g;
+            best = store_is_seen(p, g);
+        }
     }
     if (p->taken != NULL)
         return;
@@ -268,7 +277,9 @@ static void find(struct part *p, enum walk_access kind)
 }
 
 /* The first part has passed the walk; the second is looked at with what the
- * first has marked. */
+ * first has marked. Behind a fault of the first the second may have been walked
+ * all the same: the access may have begun by a translation of the first page that
+ * was cached, and been restarted when it no longer was. */
 static void judge(struct part part[2], unsigned parts, enum walk_access kind,
                   bool done)
 {
@@ -286,6 +297,10 @@ static void judge(struct part part[2], unsigned parts, enum walk_access kind,
         check_marks(&part[i], write, done);
         if (here) {
             faulted = i;
+            if (i + 1 < parts) { /* see above */
+                find(&part[i + 1], kind);
+                check_marks(&part[i + 1], write, false);
+            }
             break;
         }
     }

@@ -15,7 +15,8 @@
 #define WALK_DATA     0x20u
 #define WALK_DATA_LEN 16u
 
-/* The first bytes; what ENTRIES has above its number is the shadow's policy. Then come ENTRIES entries of three, then the script. */
+/* The first bytes; what ENTRIES has above its number is the shadow's policy. Then
+ * come ENTRIES entries of three, then the script. */
 enum { IN_MODE, IN_ROOT, IN_RIGHTS, IN_ENTRIES, IN_BYTES };
 
 uint32_t walk_pick_index(bool pae, uint8_t choice);
